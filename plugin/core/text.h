@@ -1,0 +1,51 @@
+/* core/text.h -- a borrowed run of bytes. Never NUL-terminated by promise, never owned. */
+#ifndef CDX_CORE_TEXT_H
+#define CDX_CORE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct cdx_text {
+    const char *p; /* borrowed; NULL only when n is 0 */
+    size_t n;      /* bytes */
+};
+
+/* printf("%.*s", CDX_TEXT(t)) */
+#define CDX_TEXT(t) (int)(t).n, ((t).n ? (t).p : "")
+#define CDX_LIT(s) ((struct cdx_text){(s), sizeof(s) - 1})
+
+static inline struct cdx_text cdx_text(const char *p, size_t n)
+{
+    return (struct cdx_text){p, n};
+}
+
+static inline struct cdx_text cdx_text_z(const char *z)
+{
+    return (struct cdx_text){z, z != NULL ? strlen(z) : 0};
+}
+
+static inline bool cdx_text_eq(struct cdx_text a, struct cdx_text b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool cdx_text_is(struct cdx_text a, const char *z)
+{
+    return cdx_text_eq(a, cdx_text_z(z));
+}
+
+static inline bool cdx_text_starts(struct cdx_text a, struct cdx_text head)
+{
+    return a.n >= head.n && (head.n == 0 || memcmp(a.p, head.p, head.n) == 0);
+}
+
+/* Bytewise order; a prefix sorts first. */
+static inline int cdx_text_cmp(struct cdx_text a, struct cdx_text b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = n != 0 ? memcmp(a.p, b.p, n) : 0;
+    return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+#endif
