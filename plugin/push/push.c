@@ -51,6 +51,7 @@ struct cdx_pusher {
     struct cdx_map endpoints;      /* by key; owned */
     struct cdx_request *flying;    /* owned list of requests in flight */
     struct cdx_load load;
+    bool short_of_memory;          /* libcurl said so; a request may be lost to it */
 };
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
@@ -400,35 +401,12 @@ int64_t cdx_push_timeout_ms(const struct cdx_pusher *p)
     return left > 0 ? left : 0;
 }
 
-void cdx_push_run(struct cdx_pusher *p)
-{
-    struct epoll_event events[MAX_EVENTS];
-    int running, n = epoll_wait(p->epoll, events, MAX_EVENTS, 0);
-
-    for (int i = 0; i < n; i++) {
-        int mask = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
-                   (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-                   (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
-
-        curl_multi_socket_action(p->multi, events[i].data.fd, mask, &running);
-    }
-    if (cdx_push_timeout_ms(p) == 0) {
-        p->timer_ms = -1; /* libcurl sets the next one from inside */
-        curl_multi_socket_action(p->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    }
-    collect(p);
-}
-
-int cdx_push_in_flight(const struct cdx_pusher *p)
-{
-    return p->load.in_flight;
-}
-
-void cdx_push_cancel(struct cdx_pusher *p, bool (*which)(void *arg, const struct cdx_delivery *del), void *arg)
+/* Ends requests without waiting for libcurl. Chosen first, told after: `done` may submit, and that is not ended too. */
+static void end_flying(struct cdx_pusher *p, enum cdx_transport transport,
+                       bool (*which)(void *arg, const struct cdx_delivery *del), void *arg)
 {
     struct cdx_request *list = NULL, *next;
 
-    /* chosen first, told after: `done` may submit, and that must not be cancelled in turn */
     for (struct cdx_request *r = p->flying; r != NULL; r = next) {
         next = r->next;
         if (which != NULL && !which(arg, r->del))
@@ -441,8 +419,50 @@ void cdx_push_cancel(struct cdx_pusher *p, bool (*which)(void *arg, const struct
         struct cdx_request *r = list;
 
         land(&list, r);
-        finish(p, r, CDX_T_CANCELLED);
+        finish(p, r, transport);
     }
+}
+
+/* Without memory libcurl may forget a request, and does not say which: then all are ended, rather than one never. */
+static void act(struct cdx_pusher *p, curl_socket_t fd, int mask)
+{
+    int running;
+    CURLMcode rc = curl_multi_socket_action(p->multi, fd, mask, &running);
+
+    p->short_of_memory = p->short_of_memory || (rc != CURLM_OK && rc != CURLM_BAD_SOCKET);
+}
+
+void cdx_push_run(struct cdx_pusher *p)
+{
+    struct epoll_event events[MAX_EVENTS];
+    int n = epoll_wait(p->epoll, events, MAX_EVENTS, 0);
+
+    for (int i = 0; i < n; i++) {
+        int mask = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
+                   (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                   (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+
+        act(p, events[i].data.fd, mask);
+    }
+    if (cdx_push_timeout_ms(p) == 0) {
+        p->timer_ms = -1; /* libcurl sets the next one from inside */
+        act(p, CURL_SOCKET_TIMEOUT, 0);
+    }
+    collect(p);
+    if (p->short_of_memory) {
+        p->short_of_memory = false;
+        end_flying(p, CDX_T_LOCAL, NULL, NULL);
+    }
+}
+
+int cdx_push_in_flight(const struct cdx_pusher *p)
+{
+    return p->load.in_flight;
+}
+
+void cdx_push_cancel(struct cdx_pusher *p, bool (*which)(void *arg, const struct cdx_delivery *del), void *arg)
+{
+    end_flying(p, CDX_T_CANCELLED, which, arg);
 }
 
 const struct cdx_endpoint *cdx_push_next(const struct cdx_pusher *p, size_t *i)

@@ -75,7 +75,7 @@ def test_lag_command(ctx):
     def lag():
         code, out, err = site.command("lag", "--config", gateway.file, "--json")
         assert code in (0, 1), "exit %d: %s" % (code, err)
-        return {s["id"]: s["events"] for s in json.loads(out)["subscriptions"]}
+        return {s["subscription"]: s["lagEvents"] for s in json.loads(out)}
     kafka.wait_until("lag says %s" % {"well": 0, "down": due["down"]}, 20, lambda: lag() == {"well": 0, "down": due["down"]})
     sink.mode("/down", "ok")
     site.settle(sink, 60)

@@ -88,7 +88,8 @@ def arrival(body):
     for (entry, resource), whole in list(zip(parts, bundle["entry"]))[1:]:
         if whole.get("resource", {}).get("resourceType") == "Provenance":
             for target in whole["resource"]["target"]:
-                proven[target["reference"]] = proven.get(target["reference"], 0) + 1
+                url = target["reference"].split("/_history/")[0]
+                proven[url] = proven.get(url, 0) + 1
         else:
             by_url.setdefault(entry["fullUrl"], []).append((entry, resource))
     told = []

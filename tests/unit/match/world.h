@@ -42,7 +42,7 @@ static inline bool world_has(void *arg, uint32_t roster, uint32_t member)
 
 static inline struct cdx_definitions *world_definitions(void)
 {
-    static struct cdx_definitions *defs; /* loaded once; the last suite that needs it frees it at exit */
+    static struct cdx_definitions *defs; /* of the process: never freed */
     struct cdx_err err = {0};
 
     if (defs == NULL)
