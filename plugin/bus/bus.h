@@ -170,7 +170,6 @@ enum cdx_committed {
     CDX_COMMITTED,
     CDX_ABORTED, /* rolled back, and the producer is fit for the next: begin again from what was committed */
     CDX_REFUSED, /* the group's generation is over: what it wrote is void */
-    CDX_FENCED,  /* another process has this transactional id: end */
 };
 enum cdx_code cdx_producer_begin(struct cdx_producer *p, struct cdx_err *err) CDX_MUST_CHECK;
 /**
@@ -179,7 +178,7 @@ enum cdx_code cdx_producer_begin(struct cdx_producer *p, struct cdx_err *err) CD
  */
 enum cdx_committed cdx_producer_commit(struct cdx_producer *p, const struct cdx_place *places, size_t n, const struct cdx_group *group,
                                        struct cdx_consumer *c, struct cdx_err *err);
-/* ABORTED, or FENCED. */
+/* Always ABORTED: a client that cannot abort is replaced, and the broker aborts for it. */
 enum cdx_committed cdx_producer_abort(struct cdx_producer *p, struct cdx_err *err);
 /* Not transactional: waits until all that was sent is acknowledged. CDX_REMOTE: something was not. */
 enum cdx_code cdx_producer_flush(struct cdx_producer *p, int timeout_ms, struct cdx_err *err) CDX_MUST_CHECK;

@@ -69,7 +69,7 @@ static bool days_ok(int y, int m, int d)
     static const int len[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
 
-    return m >= 1 && m <= 12 && d >= 1 && d <= len[m - 1] + (m == 2 && leap);
+    return y >= 1 && m >= 1 && m <= 12 && d >= 1 && d <= len[m - 1] + (m == 2 && leap);
 }
 
 bool cdx_instant_parse(struct cdx_text text, int64_t *ms)
@@ -94,7 +94,7 @@ bool cdx_instant_parse(struct cdx_text text, int64_t *ms)
         if (!digits(&p, end, 2, &zh) || !one(&p, end, ':') || !digits(&p, end, 2, &zm))
             return false;
     }
-    if (p != end || !days_ok(y, m, d) || h > 23 || min > 59 || s > 60 || zh > 14 || zm > 59)
+    if (p != end || !days_ok(y, m, d) || h > 23 || min > 59 || s > 60 || zh * 60 + zm > 14 * 60 || zm > 59)
         return false;
     *ms = ((days_of(y, m, d) * 24 + h) * 60 + min - sign * (zh * 60 + zm)) * 60000 + s * 1000 + frac;
     return true;
@@ -113,7 +113,7 @@ bool cdx_http_date_parse(struct cdx_text text, int64_t *ms)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         struct tm tm = {0};
         const char *rest = strptime(z, forms[i], &tm);
-        if (rest != NULL && *rest == '\0' && days_ok(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday)) {
+        if (rest == z + text.n && days_ok(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday)) {
             *ms = ((days_of(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday) * 24 + tm.tm_hour) * 60 + tm.tm_min) * 60000 +
                   tm.tm_sec * 1000;
             return true;

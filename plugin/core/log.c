@@ -1,6 +1,13 @@
-/* core/log.c -- formats one line on the stack and writes it with one write(2), so that lines of threads never mix. */
+/*
+ * core/log.c -- formats one line in one buffer and writes it with one write(2), so that lines of threads never mix.
+ *
+ * Hard: a line must also be written when there is no memory for it, or when a value is longer than a line may be: then its
+ * head alone is formatted on the stack and says so.
+ */
 #include "core/log.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "core/buf.h"
@@ -39,11 +46,36 @@ static void add_value(struct cdx_buf *b, const struct cdx_kv *kv)
         cdx_buf_add_json(b, kv->text);
 }
 
+static void write_all(const char *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t w = write(STDERR_FILENO, p, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return;
+        p += w;
+        n -= (size_t)w;
+    }
+}
+
+/* In place of a line that could not be formatted. */
+static void write_head(const char *when, enum cdx_level level, const char *id)
+{
+    static const char json[] = "{\"ts\":\"%s\",\"level\":\"%s\",\"id\":\"%.64s\",\"text\":\"%s\"}\n";
+    static const char pairs[] = "%s %-5s %.64s text=\"%s\"\n";
+    char line[256];
+    int n = snprintf(line, sizeof line, as_json ? json : pairs, when, level_names[level], id,
+                     "the rest is left out: too long, or no memory for it");
+
+    if (n > 0)
+        write_all(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
 void cdx_log_write(enum cdx_level level, const char *id, const char *text, const struct cdx_kv *kv, size_t n)
 {
     char when[CDX_INSTANT_BYTES];
     struct cdx_buf b;
-    size_t from = 0;
 
     if (level > limit)
         return;
@@ -64,11 +96,9 @@ void cdx_log_write(enum cdx_level level, const char *id, const char *text, const
         cdx_buf_add_json(&b, cdx_text_z(text));
     }
     cdx_buf_add_z(&b, as_json ? "}\n" : "\n");
-    while (!b.failed && from < b.n) {
-        ssize_t w = write(STDERR_FILENO, b.p + from, b.n - from);
-        if (w <= 0)
-            break;
-        from += (size_t)w;
-    }
+    if (b.failed)
+        write_head(when, level, id);
+    else
+        write_all(b.p, b.n);
     cdx_buf_fini(&b);
 }

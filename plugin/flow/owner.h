@@ -49,6 +49,8 @@ struct part {
     int64_t position;             /* live: next offset to read */
     int64_t flushed;              /* position as of the last committed checkpoint */
     bool held;                    /* a jump is not committed yet: nothing is counted or sent */
+    int64_t in_flush;             /* position in the open flush, and whether it was held when that began */
+    bool held_in_flush;
     struct cdx_map subs;          /* struct owned by id */
     struct owned *wanting;        /* list by want_next: want a scan */
     struct part *next;
@@ -78,6 +80,7 @@ struct owned {
     int64_t first, last;          /* their numbers */
     uint32_t withheld;
     char bundle[CDX_UUID_BYTES];
+    char webhook_id[CDX_WEBHOOK_ID_BYTES];
     /* handshake of this version */
     uint8_t handshakes;           /* tries made */
     int64_t handshake_due;        /* mono */

@@ -159,6 +159,7 @@ static void begin_turn(struct cdx_stage2 *s, struct scan *scan, struct part *par
         return;
     }
     cdx_count(CDX_C_SCANS, 1);
+    cdx_log(CDX_DEBUG, "scan.begin", "", CDX_KN("partition", part->id), CDX_KN("from", from), CDX_KN("members", scan->members), CDX_KN("live", part->position));
     if (!place_reader(s, scan, from))
         end_turn(s, scan);
 }
@@ -321,6 +322,8 @@ static void step(struct cdx_stage2 *s, struct scan *scan)
             continue;
         }
         if (what == CDX_POLL_END) {
+            cdx_log(CDX_DEBUG, "scan.end", "", CDX_KN("partition", scan->part->id), CDX_KN("position", scan->position), CDX_KN("end", scan->message.rec.offset),
+                    CDX_KN("live", scan->part->position));
             if (scan->message.rec.offset > scan->position)
                 scan->position = scan->message.rec.offset;
             scan->more = false;

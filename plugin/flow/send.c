@@ -280,7 +280,7 @@ static void bury_head(struct cdx_stage2 *s, struct owned *o, const struct cdx_ve
     struct cdx_header headers[CDX_DEADLETTER_HEADERS];
     struct cdx_deadletter_texts texts;
     struct cdx_deadletter d = {.stage = "push", .klass = klass, .error = cdx_text_z(v->detail != NULL ? v->detail : "refused by the endpoint"),
-                               .subscription = cdx_text_z(o->id), .endpoint = cdx_text_z(endpoint_id(o)), .traceparent = cdx_text_z(l->trace),
+                               .subscription = cdx_text_z(o->id), .endpoint = cdx_text_z(endpoint_id(o)), .webhook_id = cdx_text_z(o->webhook_id), .traceparent = cdx_text_z(l->trace),
                                .status = v->http_status, .attempts = (int)o->attempts, .first_ms = o->first_try_ms, .last_ms = cdx_wall_ms(s->clock),
                                .event_first = item->number, .event_last = item->number,
                                .src_topic = cdx_text_z(cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS)), .src_partition = o->part->id,
@@ -323,6 +323,7 @@ static bool submit(struct cdx_stage2 *s, struct owned *o, enum flight kind, cons
     del->sub = cdx_sub_ref(o->sub);
     del->arg = o;
     cdx_webhook_id(id, del->webhook_id);
+    memcpy(o->webhook_id, del->webhook_id, sizeof o->webhook_id);
     cdx_uuid_text(id, o->bundle);
     cdx_trace_child(trace, &s->random, del->traceparent);
     o->flight = kind;
@@ -448,11 +449,11 @@ static void pump_handshake(struct cdx_stage2 *s, struct owned *o, int64_t now)
         return;
     }
     if (!cdx_endpoint_ready(o->lane->ep)) {
-        if (cdx_endpoint_due_ms(o->lane->ep) == INT64_MAX) {
-            wait_for_endpoint(s, o);
+        if (cdx_endpoint_due_ms(o->lane->ep) == INT64_MAX && cdx_endpoint_health(o->lane->ep) != CDX_DISABLED) {
+            wait_for_endpoint(s, o); /* busy */
             return;
         }
-        cdx_endpoint_reset(o->lane->ep); /* the client asked again: a handshake is a probe by order */
+        cdx_endpoint_reset(o->lane->ep); /* held or disabled, but the client asked again: a handshake is a probe by order */
     }
     o->handshakes++;
     signal_out(s, o, CDX_HANDSHAKE, o->sub->version);

@@ -238,6 +238,8 @@ static bool add_status(struct cdx_stage2 *s, struct cdx_flush *flush, struct own
 
 static bool add_checkpoint(struct cdx_stage2 *s, struct cdx_flush *flush, struct part *part)
 {
+    part->in_flush = part->position;
+    part->held_in_flush = part->held;
     char key[16];
     struct cdx_out out = {CDX_T_CURSORS, part->id, {key, 0}, {0}, NULL, 0, 0};
 
@@ -326,10 +328,10 @@ static void flush_committed(struct cdx_stage2 *s)
     for (struct part *part = s->parts; part != NULL; part = part->next) {
         struct owned *o;
         size_t i = 0;
-        part->flushed = part->position;
-        if (!part->held)
+        part->flushed = part->in_flush;
+        if (!part->held_in_flush) /* a flush that began before the jump does not commit it */
             continue;
-        part->held = false;
+        part->held = part->held_in_flush = false;
         released = true;
         while ((o = cdx_map_next(&part->subs, &i)) != NULL)
             cdx_send_pump(s, o);
@@ -613,17 +615,17 @@ static void on_record(struct cdx_stage2 *s, struct part *part, const struct cdx_
     if (o == NULL)
         return;
     keep = o->feed.live || (o->feed.join != CDX_NO_OFFSET && rec->offset >= o->feed.join);
-    if (keep && s->queued_bytes > CDX_MAX_QUEUES_BYTES) {
+    if (keep && (s->queued_bytes > CDX_MAX_QUEUES_BYTES || (l = cdx_owner_copy(s, rec)) == NULL)) {
+        cdx_scan_leave(s, o); /* its scan goes back to what memory had */
         cdx_feed_to_lagging(&o->feed);
-        keep = false;
     }
-    if (keep && (l = cdx_owner_copy(s, rec)) == NULL)
-        cdx_feed_to_lagging(&o->feed);
     if (o->feed.live && o->feed.queue.n == 0)
         o->head_ms = rec->timestamp_ms;
     counted = cdx_feed_count(&o->feed, rec->offset, l, l != NULL ? sizeof *l + l->n : 0, &queue_bounds);
     if (counted != CDX_QUEUED && l != NULL)
         drop_logged(l);
+    if (counted == CDX_OVERFLOWED)
+        cdx_scan_leave(s, o);
     if (counted == CDX_PASSED)
         return;
     if (o->head_ms == 0 && !o->feed.live)

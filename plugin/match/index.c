@@ -23,6 +23,7 @@
 #include "match/match.h"
 #include "match/part.h"
 
+#define BATCH 32       /* tuples fetched at once */
 #define SCAN_FROM 4096 /* tuples of one event in one shape, from which on a scan may be cheaper */
 
 struct cdx_index {
@@ -42,9 +43,10 @@ static size_t bitmap_words(const struct cdx_part *base)
     return base != NULL ? base->n / 64 + 1 : 0;
 }
 
+/* index NULL: a part without dead entries. */
 static bool is_dead(const struct cdx_index *index, uint32_t entry)
 {
-    return index->dead != NULL && (index->dead[entry / 64] >> (entry % 64) & 1) != 0;
+    return index != NULL && index->dead != NULL && (index->dead[entry / 64] >> (entry % 64) & 1) != 0;
 }
 
 /* One cdx_index_make under way. */
@@ -103,7 +105,7 @@ static enum cdx_code add_rest(struct making *m, const struct cdx_part *from, con
 {
     for (size_t i = 0; from != NULL && i < from->n; i++) {
         const struct cdx_entry *e = &from->entries[i];
-        if ((bits != NULL && is_dead(bits, (uint32_t)i)) ||
+        if (is_dead(bits, (uint32_t)i) ||
             cdx_part_find(m->part, cdx_text_z(e->sub->id)) != CDX_NONE || is_gone(m, e->sub->id))
             continue;
         if (!checked) {
@@ -369,16 +371,65 @@ struct side {
     const struct cdx_index *dead;
 };
 
-static enum cdx_code probe(struct cdx_looking *l, const struct cdx_topic_of *of, const struct side *side, uint32_t hash)
+/*
+ * Tuples that wait to be looked up. All of a batch are fetched before the first is needed: with a million subscriptions
+ * each look-up misses the caches three times, and the misses of one batch pass at once.
+ */
+struct batch {
+    struct {
+        const struct side *side;
+        const struct cdx_slot *slot;
+        uint32_t hash;
+    } items[BATCH];
+    size_t n;
+};
+
+static void push(struct batch *b, const struct side *side, uint32_t hash)
+{
+    __builtin_prefetch(&side->part->slots[hash & (side->part->slots_n - 1)]);
+    b->items[b->n].side = side;
+    b->items[b->n++].hash = hash;
+}
+
+/* A subscription's block is a few hundred bytes: its head, and behind it the filters. */
+static void fetch(const struct cdx_part *part, const struct cdx_slot *slot)
+{
+    if ((slot->at & CDX_LIST) != 0) {
+        __builtin_prefetch(&part->nodes[slot->at & ~CDX_LIST]);
+        return;
+    }
+    __builtin_prefetch(&part->entries[slot->at]);
+    for (size_t at = 0; at < 320; at += 64)
+        __builtin_prefetch((const char *)slot->sub + at);
+}
+
+static enum cdx_code try_slot(struct cdx_looking *l, const struct cdx_topic_of *of, const struct side *side,
+                              const struct cdx_slot *slot)
 {
     const struct cdx_part *part = side->part;
     enum cdx_code rc = CDX_OK;
 
-    for (uint32_t at = part->slots[hash & (part->slots_n - 1)]; rc == CDX_OK && at != CDX_NONE; at = part->postings[at].next) {
-        const struct cdx_posting *p = &part->postings[at];
-        if (p->hash == hash && (side->dead == NULL || !is_dead(side->dead, p->entry)))
-            rc = try_entry(l, of, &part->entries[p->entry]);
+    if ((slot->at & CDX_LIST) == 0)
+        return is_dead(side->dead, slot->at) ? CDX_OK : try_entry(l, of, &part->entries[slot->at]);
+    for (uint32_t at = slot->at & ~CDX_LIST; rc == CDX_OK && at != CDX_NONE; at = part->nodes[at].next)
+        if (!is_dead(side->dead, part->nodes[at].entry))
+            rc = try_entry(l, of, &part->entries[part->nodes[at].entry]);
+    return rc;
+}
+
+static enum cdx_code flush(struct cdx_looking *l, const struct cdx_topic_of *of, struct batch *b)
+{
+    enum cdx_code rc = CDX_OK;
+
+    for (size_t i = 0; i < b->n; i++) {
+        b->items[i].slot = cdx_part_slot(b->items[i].side->part, b->items[i].hash);
+        if (b->items[i].slot != NULL)
+            fetch(b->items[i].side->part, b->items[i].slot);
     }
+    for (size_t i = 0; rc == CDX_OK && i < b->n; i++)
+        if (b->items[i].slot != NULL)
+            rc = try_slot(l, of, b->items[i].side, b->items[i].slot);
+    b->n = 0;
     return rc;
 }
 
@@ -387,7 +438,7 @@ static enum cdx_code scan(struct cdx_looking *l, const struct cdx_topic_of *of, 
     enum cdx_code rc = CDX_OK;
 
     for (size_t i = 0; rc == CDX_OK && i < side->part->n; i++)
-        if (side->dead == NULL || !is_dead(side->dead, (uint32_t)i))
+        if (!is_dead(side->dead, (uint32_t)i))
             rc = try_entry(l, of, &side->part->entries[i]);
     return rc;
 }
@@ -417,7 +468,7 @@ static enum cdx_code keys_of(struct cdx_looking *l, const struct cdx_topic_of *o
 }
 
 static enum cdx_code look_shape(struct cdx_looking *l, const struct cdx_topic_of *of, const struct side *side,
-                                const struct cdx_shape *shape)
+                                const struct cdx_shape *shape, struct batch *batch)
 {
     const uint64_t *keys[CDX_MAX_DIMS] = {NULL};
     size_t n[CDX_MAX_DIMS] = {0}, place[CDX_MAX_DIMS] = {0}, d;
@@ -432,21 +483,24 @@ static enum cdx_code look_shape(struct cdx_looking *l, const struct cdx_topic_of
         uint64_t h = shape->seed;
         for (d = 0; d < shape->dims; d++)
             h = cdx_part_mix(h, keys[d][place[d]]);
-        rc = probe(l, of, side, (uint32_t)(h >> 32));
+        push(batch, side, (uint32_t)(h >> 32));
+        if (batch->n == BATCH)
+            rc = flush(l, of, batch);
         for (d = 0; d < shape->dims && ++place[d] == n[d]; d++)
             place[d] = 0;
     } while (rc == CDX_OK && d < shape->dims);
     return rc;
 }
 
-static enum cdx_code look_side(struct cdx_looking *l, const struct cdx_topic_of *of, const struct side *side)
+static enum cdx_code look_side(struct cdx_looking *l, const struct cdx_topic_of *of, const struct side *side,
+                               struct batch *batch)
 {
     enum cdx_code rc = CDX_OK;
 
     if (side->part == NULL || of->topic->index >= side->part->topics_n)
         return CDX_OK;
     for (uint32_t i = side->part->first[of->topic->index]; rc == CDX_OK && i != CDX_NONE; i = side->part->shapes[i].next)
-        rc = look_shape(l, of, side, &side->part->shapes[i]);
+        rc = look_shape(l, of, side, &side->part->shapes[i], batch);
     return rc;
 }
 
@@ -454,7 +508,12 @@ enum cdx_code cdx_index_look(const struct cdx_index *index, const struct cdx_top
 {
     const struct side base = {.part = index->base, .dead = index->dead_n != 0 ? index : NULL};
     const struct side delta = {.part = index->delta, .dead = NULL};
-    enum cdx_code rc = look_side(looking, of, &base);
+    struct batch batch;
+    enum cdx_code rc;
 
-    return rc == CDX_OK ? look_side(looking, of, &delta) : rc;
+    batch.n = 0;
+    rc = look_side(looking, of, &base, &batch);
+    if (rc == CDX_OK)
+        rc = look_side(looking, of, &delta, &batch);
+    return rc == CDX_OK ? flush(looking, of, &batch) : rc;
 }

@@ -2,13 +2,16 @@
  * match/part.c -- under which tuples of values is a subscription found?
  *
  * In:    subscriptions that their topics accept.
- * Out:   hash tables from id and from tuple to subscription, 30 to 45 bytes a subscription.
+ * Out:   hash tables from id and from tuple to subscription, 45 to 65 bytes a subscription.
  * Owns:  the tables and one reference of each subscription.
  *
  * A filter's name means a parameter on each type that its topic triggers, or does not apply to it. Types on which the
  * same filters apply are found by the same tuples, so `patient=` on a topic of fourteen types is one tuple. Filters
  * that no hash can answer (strings), or whose or-lists multiply beyond the bound, are left out of the tuple: whoever
  * is found is checked filter by filter, so a tuple only has to be true of all who want the event.
+ *
+ * With a million subscriptions a look-up is a chain of cache misses, so the table is one array whose slots name the
+ * subscription itself, and only equal tuples of several subscriptions hang in a list.
  *
  * No compiled filters are kept: checking one reads the subscription's own text again, which costs 50 ns on the few that
  * are found and saves a hundred bytes on all.
@@ -64,6 +67,7 @@ void cdx_part_unref(struct cdx_part *part)
     free(part->ids);
     free(part->postings);
     free(part->slots);
+    free(part->nodes);
     free(part->shapes);
     free(part->first);
     free(part->of_topic);
@@ -76,6 +80,7 @@ size_t cdx_part_bytes(const struct cdx_part *part)
         return 0;
     return sizeof *part + (part->cap + 1) * sizeof *part->entries + part->ids_n * sizeof *part->ids +
            part->postings_cap * sizeof *part->postings + part->slots_n * sizeof *part->slots +
+           part->nodes_cap * sizeof *part->nodes +
            part->shapes_cap * sizeof *part->shapes + 2 * (part->topics_n + 1) * sizeof *part->first;
 }
 
@@ -318,7 +323,7 @@ static bool add_groups(struct cdx_part *part, const struct cdx_topic *topic, con
 
 bool cdx_part_add(struct cdx_part *part, const struct cdx_topic *topic, struct cdx_sub *sub, uint32_t roster)
 {
-    if (part->n == part->cap || !add_groups(part, topic, sub))
+    if (part->n == part->cap || part->n >= CDX_LIST || !add_groups(part, topic, sub))
         return false;
     part->entries[part->n] = (struct cdx_entry){.sub = cdx_sub_ref(sub), .roster = roster, .topic = topic->index};
     place_id(part, (uint32_t)part->n++);
@@ -326,27 +331,61 @@ bool cdx_part_add(struct cdx_part *part, const struct cdx_topic *topic, struct c
     return true;
 }
 
+static bool add_node(struct cdx_part *part, uint32_t entry, uint32_t next, uint32_t *node)
+{
+    if (part->nodes_n == part->nodes_cap) {
+        size_t cap = part->nodes_cap == 0 ? 16 : part->nodes_cap + part->nodes_cap / 2;
+        struct cdx_node *grown = cap < CDX_LIST ? realloc(part->nodes, cap * sizeof *grown) : NULL;
+        if (grown == NULL)
+            return false;
+        part->nodes = grown;
+        part->nodes_cap = cap;
+    }
+    *node = (uint32_t)part->nodes_n;
+    part->nodes[part->nodes_n++] = (struct cdx_node){.entry = entry, .next = next};
+    return true;
+}
+
+/* Tuples of equal hash share a slot, whether they are equal or not: who is found is checked. */
+static bool place_posting(struct cdx_part *part, const struct cdx_posting *p)
+{
+    size_t mask = part->slots_n - 1, i = p->hash & mask;
+    struct cdx_slot *slot;
+    uint32_t node;
+
+    while (part->slots[i].sub != NULL && part->slots[i].hash != p->hash)
+        i = (i + 1) & mask;
+    slot = &part->slots[i];
+    if (slot->sub == NULL) {
+        *slot = (struct cdx_slot){.hash = p->hash, .at = p->entry, .sub = part->entries[p->entry].sub};
+        return true;
+    }
+    if ((slot->at & CDX_LIST) == 0) {
+        if (!add_node(part, slot->at, CDX_NONE, &node))
+            return false;
+        slot->at = CDX_LIST | node;
+    }
+    if (!add_node(part, p->entry, slot->at & ~CDX_LIST, &node))
+        return false;
+    slot->at = CDX_LIST | node;
+    return true;
+}
+
 bool cdx_part_finish(struct cdx_part *part)
 {
     size_t slots = 16;
-    struct cdx_posting *fit;
 
-    while (slots < part->postings_n)
+    while (slots * 3 < part->postings_n * 4)
         slots *= 2;
-    part->slots = malloc(slots * sizeof *part->slots);
+    part->slots = calloc(slots, sizeof *part->slots);
     if (part->slots == NULL)
         return false;
     part->slots_n = slots;
-    memset(part->slots, 0xFF, slots * sizeof *part->slots);
-    for (size_t i = 0; i < part->postings_n; i++) {
-        uint32_t *slot = &part->slots[part->postings[i].hash & (slots - 1)];
-        part->postings[i].next = *slot;
-        *slot = (uint32_t)i;
-    }
-    fit = part->postings_n != 0 ? realloc(part->postings, part->postings_n * sizeof *fit) : NULL;
-    if (fit != NULL) {
-        part->postings = fit;
-        part->postings_cap = part->postings_n;
-    }
+    for (size_t i = 0; i < part->postings_n; i++)
+        if (!place_posting(part, &part->postings[i]))
+            return false;
+    free(part->postings);
+    part->postings = NULL;
+    part->postings_n = part->postings_cap = 0;
     return true;
 }

@@ -27,13 +27,26 @@ struct cdx_shape {
     uint16_t name[CDX_MAX_DIMS];  /* in topic->filters, rising */
 };
 
-/* One tuple of one subscription. */
+/* One tuple of one subscription, until the part is finished. */
 struct cdx_posting {
     uint32_t hash;
     uint32_t entry;
-    uint32_t next; /* in its slot, or CDX_NONE */
 };
 
+/* One tuple's place in the table: open addressing, free when sub is NULL. */
+struct cdx_slot {
+    uint32_t hash;
+    uint32_t at;         /* the entry; or, where several have this tuple, CDX_LIST and the first node */
+    struct cdx_sub *sub; /* of the entry, so that a look-up touches it without the entry; borrowed from it */
+};
+
+/* One of several subscriptions with equal tuples. */
+struct cdx_node {
+    uint32_t entry;
+    uint32_t next; /* or CDX_NONE */
+};
+
+#define CDX_LIST 0x80000000u
 #define CDX_NONE UINT32_MAX
 
 struct cdx_part {
@@ -42,10 +55,12 @@ struct cdx_part {
     size_t n, cap;
     uint32_t *ids;              /* hash table from id to entry, a power of two of slots */
     size_t ids_n;
-    struct cdx_posting *postings;
+    struct cdx_posting *postings; /* NULL once finished */
     size_t postings_n, postings_cap;
-    uint32_t *slots;            /* hash table from tuple to posting, a power of two of slots */
+    struct cdx_slot *slots;     /* hash table from tuple to entries, a power of two of slots */
     size_t slots_n;
+    struct cdx_node *nodes;
+    size_t nodes_n, nodes_cap;
     struct cdx_shape *shapes;
     size_t shapes_n, shapes_cap;
     uint32_t *first;            /* by topic number: its first shape, or CDX_NONE */
@@ -65,6 +80,17 @@ bool cdx_part_finish(struct cdx_part *part) __attribute__((warn_unused_result));
 
 /* The entry with this id, or CDX_NONE. Thread: any. */
 uint32_t cdx_part_find(const struct cdx_part *part, struct cdx_text id);
+/* The slot of a tuple, or NULL. Thread: any. */
+static inline const struct cdx_slot *cdx_part_slot(const struct cdx_part *part, uint32_t hash)
+{
+    size_t mask = part->slots_n - 1;
+
+    for (size_t i = hash & mask; part->slots[i].sub != NULL; i = (i + 1) & mask)
+        if (part->slots[i].hash == hash)
+            return &part->slots[i];
+    return NULL;
+}
+
 static inline uint64_t cdx_part_mix(uint64_t h, uint64_t key)
 {
     h = (h ^ key) * 0x9E3779B97F4A7C15u;

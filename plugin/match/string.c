@@ -49,7 +49,9 @@ static bool is_space(uint32_t c)
 /* ASCII and Latin-1 punctuation, and U+2010..U+2027 (dashes and quotation marks). */
 static bool is_dropped(uint32_t c)
 {
-    return (c > ' ' && c < 0x80 && strchr("!\"#%&'()*,-./:;?@[\\]_{}", (int)c) != NULL) || c == 0xA1 || c == 0xA7 || c == 0xAB || c == 0xB6 || c == 0xB7 || c == 0xBB || c == 0xBF ||
+    if (c < 0x80)
+        return c > ' ' && strchr("!\"#%&'()*,-./:;?@[\\]_{}", (int)c) != NULL;
+    return c == 0xA1 || c == 0xA7 || c == 0xAB || c == 0xB6 || c == 0xB7 || c == 0xBB || c == 0xBF ||
            (c >= 0x300 && c <= 0x36F) || (c >= 0x2010 && c <= 0x2027);
 }
 

@@ -14,10 +14,10 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/buf.h"
 #include "core/limits.h"
 #include "model/conf.h"
 
@@ -349,24 +349,32 @@ const char *cdx_conf_nearest(const char *section, const char *key)
     return nearest;
 }
 
+/* Behind what stands in out; no heap, so that a mistake is told whole when there is no memory. */
+__attribute__((format(printf, 2, 3))) static void append(char out[CDX_CONF_TEXT_BYTES], const char *format, ...)
+{
+    size_t n = strlen(out);
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(out + n, CDX_CONF_TEXT_BYTES - n, format, ap);
+    va_end(ap);
+}
+
 const char *cdx_conf_describe(const struct cdx_conf_row *row, bool item,
                               char out[CDX_CONF_TEXT_BYTES])
 {
     const char *name = item ? types[row->type].item : types[row->type].name;
-    struct cdx_buf buf;
 
-    cdx_buf_init(&buf, CDX_CONF_TEXT_BYTES - 1);
-    cdx_buf_add_z(&buf, name != NULL ? name : "one of");
+    out[0] = '\0';
+    append(out, "%s", name != NULL ? name : "one of");
     for (size_t i = 0; row->words != NULL && row->words[i] != NULL; i++)
-        cdx_buf_printf(&buf, "%s%s", i != 0 ? ", " : " ", row->words[i]);
+        append(out, "%s%s", i != 0 ? ", " : " ", row->words[i]);
     if (row->max == INT64_MAX)
-        cdx_buf_printf(&buf, " from %" PRId64, row->min);
+        append(out, " from %" PRId64, row->min);
     else if (row->max != 0)
-        cdx_buf_printf(&buf, " from %" PRId64 " to %" PRId64, row->min, row->max);
+        append(out, " from %" PRId64 " to %" PRId64, row->min, row->max);
     if (row->unit != NULL)
-        cdx_buf_printf(&buf, " (%s)", row->unit);
-    snprintf(out, CDX_CONF_TEXT_BYTES, "%s", buf.p != NULL ? buf.p : "");
-    cdx_buf_fini(&buf);
+        append(out, " (%s)", row->unit);
     return out;
 }
 

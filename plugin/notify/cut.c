@@ -31,7 +31,8 @@ struct cutting {
     const struct cdx_server *server;
     const struct cdx_sub *sub;
     struct cdx_uuid id;
-    struct cdx_buf name;   /* scratch: one name or address at a time */
+    struct cdx_buf name;   /* scratch: one name or address at a time, each begun with new_name */
+    bool name_failed;      /* one of them did */
     struct cdx_buf stamps; /* texts of the Provenance ids, in the order of their events */
     struct cdx_buf *out;
     struct cdx_err *err;
@@ -55,10 +56,17 @@ static void start(struct cutting *c, const struct cdx_server *server, const stru
     cdx_buf_init(&c->stamps, CDX_MAX_BODY_BYTES);
 }
 
+/* Empties c->name; that an earlier name failed is remembered, since reset forgets it and an id may be made of it. */
+static void new_name(struct cutting *c)
+{
+    c->name_failed = c->name_failed || c->name.failed;
+    cdx_buf_reset(&c->name);
+}
+
 /* Says what the buffers remember, and frees ours. */
 static enum cdx_code finish(struct cutting *c, enum cdx_code rc)
 {
-    if (rc == CDX_OK && (c->out->failed || c->name.failed || c->stamps.failed))
+    if (rc == CDX_OK && (c->out->failed || c->name_failed || c->name.failed || c->stamps.failed))
         rc = cdx_fail(c->err, CDX_NOMEM, "notify: bundle for subscription %s", c->sub->id);
     cdx_buf_fini(&c->name);
     cdx_buf_fini(&c->stamps);
@@ -73,7 +81,7 @@ static enum cdx_code name_bundle(struct cutting *c, struct cdx_text kind, int64_
 
     if (rc != CDX_OK)
         return rc;
-    cdx_buf_reset(&c->name);
+    new_name(c);
     ADD(&c->name, "Subscription/");
     cdx_buf_add_z(&c->name, c->sub->id);
     ADD(&c->name, "|");
@@ -134,7 +142,7 @@ static enum cdx_code add_stamp_part(struct cutting *c, const struct cdx_event *e
     char id[CDX_UUID_BYTES];
     enum cdx_code rc;
 
-    cdx_buf_reset(&c->name);
+    new_name(c);
     cdx_buf_add_text(&c->name, event->rec->focus);
     ADD(&c->name, "|"); /* one resource may be changed by several events of a bundle */
     cdx_buf_add_i64(&c->name, event->number);
@@ -176,7 +184,7 @@ static void add_topic(struct cutting *c)
 {
     if (c->sub->level == CDX_EMPTY)
         return;
-    cdx_buf_reset(&c->name);
+    new_name(c);
     cdx_buf_add_z(&c->name, c->sub->topic);
     if (c->sub->topic_version != NULL) {
         ADD(&c->name, "|");
@@ -214,7 +222,7 @@ static enum cdx_code add_parameters(struct cutting *c, const struct status *stat
 /* <base>/Subscription/<id>/$status, in c->name. */
 static void name_status(struct cutting *c)
 {
-    cdx_buf_reset(&c->name);
+    new_name(c);
     cdx_buf_add_z(&c->name, c->server->base);
     ADD(&c->name, "/Subscription/");
     cdx_buf_add_z(&c->name, c->sub->id);

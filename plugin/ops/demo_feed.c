@@ -32,7 +32,8 @@ static const char *const naming[] = {"subject", "patient", "beneficiary"};
 static const char *named_patient(const json_t *resource)
 {
     for (size_t i = 0; i < CDX_COUNT(naming); i++) {
-        const char *reference = json_string_value(json_object_get(json_object_get(resource, naming[i]), "reference"));
+        const char *reference =
+            json_string_value(json_object_get(json_object_get(resource, naming[i]), "reference"));
         if (reference != NULL && strncmp(reference, "Patient/", 8) == 0)
             return reference;
     }
@@ -40,7 +41,8 @@ static const char *named_patient(const json_t *resource)
 }
 
 /* The one spelling of a member that all events share; a Patient resource adds its own. False: no memory. */
-static bool intern(struct cdx_demo_feed *feed, struct cdx_map *known, const char *patient, const char **out)
+static bool intern(struct cdx_demo_feed *feed, struct cdx_map *known, const char *patient,
+                   const char **out)
 {
     char *copy;
 
@@ -57,8 +59,8 @@ static bool intern(struct cdx_demo_feed *feed, struct cdx_map *known, const char
 }
 
 /* A line with a resource. `owners`: reference -> member, for deletes that come later. */
-static bool take_resource(struct cdx_demo_feed *feed, struct cdx_map *known, struct cdx_map *owners, const json_t *json,
-                          const char *line, struct cdx_demo_event *ev)
+static bool take_resource(struct cdx_demo_feed *feed, struct cdx_map *known, struct cdx_map *owners,
+                          const json_t *json, const char *line, struct cdx_demo_event *ev)
 {
     const char *type = json_string_value(json_object_get(json, "resourceType"));
     const char *id = json_string_value(json_object_get(json, "id"));
@@ -70,10 +72,12 @@ static bool take_resource(struct cdx_demo_feed *feed, struct cdx_map *known, str
     ev->text = strdup(line);
     patient = strcmp(type, "Patient") == 0 ? ev->reference : named_patient(json);
     return ev->type != NULL && ev->text != NULL && intern(feed, known, patient, &ev->patient) &&
-           (ev->patient == NULL || cdx_map_put(owners, cdx_text_z(ev->reference), (void *)ev->patient));
+           (ev->patient == NULL ||
+            cdx_map_put(owners, cdx_text_z(ev->reference), (void *)ev->patient));
 }
 
-static bool take_delete(const struct cdx_map *owners, const char *reference, struct cdx_demo_event *ev)
+static bool take_delete(const struct cdx_map *owners, const char *reference,
+                        struct cdx_demo_event *ev)
 {
     size_t n = strcspn(reference, "/");
 
@@ -85,7 +89,8 @@ static bool take_delete(const struct cdx_map *owners, const char *reference, str
     return ev->reference != NULL && ev->type != NULL;
 }
 
-static enum cdx_code take_lines(struct cdx_demo_feed *feed, const char *file, char *text, struct cdx_err *err)
+static enum cdx_code take_lines(struct cdx_demo_feed *feed, const char *file, char *text,
+                                struct cdx_err *err)
 {
     struct cdx_map known = {0}, owners = {0};
     enum cdx_code rc = CDX_OK;
@@ -98,9 +103,12 @@ static enum cdx_code take_lines(struct cdx_demo_feed *feed, const char *file, ch
         json_auto_t *json = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
         const char *gone = json_string_value(json_object_get(json, "delete"));
         struct cdx_demo_event *ev = &feed->events[feed->events_n++];
-        if (gone != NULL ? !take_delete(&owners, gone, ev) : !take_resource(feed, &known, &owners, json, line, ev))
-            rc = cdx_fail(err, CDX_CONFIG, "%s:%zu: neither a resource with resourceType and id nor {\"delete\": \"Type/id\"}", file,
-                          feed->events_n);
+        if (gone != NULL ? !take_delete(&owners, gone, ev)
+                         : !take_resource(feed, &known, &owners, json, line, ev))
+            rc = cdx_fail(
+                err, CDX_CONFIG,
+                "%s:%zu: neither a resource with resourceType and id nor {\"delete\": \"Type/id\"}",
+                file, feed->events_n);
     }
     cdx_map_fini(&known);
     cdx_map_fini(&owners);
@@ -118,7 +126,8 @@ struct cdx_demo_feed *cdx_demo_feed_load(const char *file, struct cdx_err *err)
     if (feed != NULL && text != NULL) {
         feed->events = calloc(lines, sizeof *feed->events);
         feed->members = calloc(lines, sizeof *feed->members);
-        if (feed->events != NULL && feed->members != NULL && take_lines(feed, file, text, err) == CDX_OK) {
+        if (feed->events != NULL && feed->members != NULL &&
+            take_lines(feed, file, text, err) == CDX_OK) {
             free(text);
             return feed;
         }
@@ -162,14 +171,17 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void
 
 struct cdx_demo_feeder *cdx_demo_feeder_create(const char *bootstrap, struct cdx_err *err)
 {
-    static const char *const settings[][2] = {{"client.id", "demo-hospital"}, {"linger.ms", "2"}, {"socket.nagle.disable", "true"}};
+    static const char *const settings[][2] = {
+        {"client.id", "demo-hospital"}, {"linger.ms", "2"}, {"socket.nagle.disable", "true"}};
     struct cdx_demo_feeder *f = calloc(1, sizeof *f);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char text[200] = "out of memory";
-    bool ok = f != NULL && rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap, text, sizeof text) == RD_KAFKA_CONF_OK;
+    bool ok = f != NULL && rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap, text,
+                                             sizeof text) == RD_KAFKA_CONF_OK;
 
     for (size_t i = 0; ok && i < CDX_COUNT(settings); i++)
-        ok = rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) == RD_KAFKA_CONF_OK;
+        ok = rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) ==
+             RD_KAFKA_CONF_OK;
     if (ok) {
         rd_kafka_conf_set_dr_msg_cb(conf, on_delivered);
         rd_kafka_conf_set_opaque(conf, f);
@@ -194,23 +206,29 @@ static int32_t partition_of(const struct cdx_demo_event *ev)
     return (int32_t)(hash % CDX_DEMO_SOURCE_PARTITIONS);
 }
 
-static enum cdx_code produce(struct cdx_demo_feeder *f, const struct cdx_demo_event *ev, size_t n, struct cdx_err *err)
+static enum cdx_code produce(struct cdx_demo_feeder *f, const struct cdx_demo_event *ev, size_t n,
+                             struct cdx_err *err)
 {
     rd_kafka_resp_err_t rc = rd_kafka_producev(
-        f->rk, RD_KAFKA_V_TOPIC(CDX_DEMO_SOURCE), RD_KAFKA_V_PARTITION(partition_of(ev)), RD_KAFKA_V_KEY(ev->reference, strlen(ev->reference)),
-        RD_KAFKA_V_VALUE(ev->text, n), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK), RD_KAFKA_V_END);
+        f->rk, RD_KAFKA_V_TOPIC(CDX_DEMO_SOURCE), RD_KAFKA_V_PARTITION(partition_of(ev)),
+        RD_KAFKA_V_KEY(ev->reference, strlen(ev->reference)), RD_KAFKA_V_VALUE(ev->text, n),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK), RD_KAFKA_V_END);
 
     rd_kafka_poll(f->rk, 0);
-    return rc == RD_KAFKA_RESP_ERR_NO_ERROR ? CDX_OK : cdx_fail(err, CDX_REMOTE, "demo: %s: %s", CDX_DEMO_SOURCE, rd_kafka_err2str(rc));
+    return rc == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? CDX_OK
+               : cdx_fail(err, CDX_REMOTE, "demo: %s: %s", CDX_DEMO_SOURCE, rd_kafka_err2str(rc));
 }
 
-enum cdx_code cdx_demo_feeder_send(struct cdx_demo_feeder *f, struct cdx_demo_event *ev, struct cdx_err *err)
+enum cdx_code cdx_demo_feeder_send(struct cdx_demo_feeder *f, struct cdx_demo_event *ev,
+                                   struct cdx_err *err)
 {
     ev->fed_ms = cdx_wall_ms(&cdx_clock_system);
     return produce(f, ev, ev->text != NULL ? strlen(ev->text) : 0, err);
 }
 
-enum cdx_code cdx_demo_feeder_poison(struct cdx_demo_feeder *f, const struct cdx_demo_event *ev, struct cdx_err *err)
+enum cdx_code cdx_demo_feeder_poison(struct cdx_demo_feeder *f, const struct cdx_demo_event *ev,
+                                     struct cdx_err *err)
 {
     return produce(f, ev, strlen(ev->text) / 2, err);
 }

@@ -15,10 +15,11 @@ struct cdx_demo_feeder; /* a producer */
 
 /* One change. Texts are owned by the feed. */
 struct cdx_demo_event {
-    char *text; /* the resource as it stands in the file; NULL: a delete */
+    char *text;             /* the resource as it stands in the file; NULL: a delete */
     char *type, *reference; /* "Condition", "Condition/c1" */
-    const char *patient;    /* "Patient/p1": whom it names, for a delete whom the last version named; NULL: nobody */
-    int64_t fed_ms;         /* wall time of sending; 0: not yet */
+    const char *
+        patient; /* "Patient/p1": whom it names, for a delete whom the last version named; NULL: nobody */
+    int64_t fed_ms; /* wall time of sending; 0: not yet */
 };
 
 struct cdx_demo_feed {
@@ -39,9 +40,11 @@ void cdx_demo_feed_free(struct cdx_demo_feed *feed);
 /* Returns owned or NULL (CDX_CONFIG). */
 struct cdx_demo_feeder *cdx_demo_feeder_create(const char *bootstrap, struct cdx_err *err);
 /* Sends one event to its patient's partition, keyed by its reference, and stamps it. Errors: CDX_REMOTE. */
-enum cdx_code cdx_demo_feeder_send(struct cdx_demo_feeder *f, struct cdx_demo_event *ev, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_demo_feeder_send(struct cdx_demo_feeder *f, struct cdx_demo_event *ev,
+                                   struct cdx_err *err) CDX_MUST_CHECK;
 /* Sends the first half of the event's text under its key: JSON that ends in the middle. */
-enum cdx_code cdx_demo_feeder_poison(struct cdx_demo_feeder *f, const struct cdx_demo_event *ev, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_demo_feeder_poison(struct cdx_demo_feeder *f, const struct cdx_demo_event *ev,
+                                     struct cdx_err *err) CDX_MUST_CHECK;
 /* Lets the producer work; records that a broker refused since the start. */
 size_t cdx_demo_feeder_failed(struct cdx_demo_feeder *f);
 /* Waits at most 5 s for what was sent. Accepts NULL. */

@@ -39,7 +39,8 @@ const struct cdx_demo_payer cdx_demo_payers[CDX_DEMO_PAYERS] = {
 
 /* -- the folder --------------------------------------------------------------------------------------------------- */
 
-static const char *const folders[] = {"alder", "birch", "cedar", "rosters", "subscriptions", "data", "dead-letters"};
+static const char *const folders[] = {"alder",         "birch", "cedar",       "rosters",
+                                      "subscriptions", "data",  "dead-letters"};
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
 {
@@ -85,7 +86,8 @@ char *cdx_demo_site_open(const char *out, struct cdx_err *err)
     bool made = mkdir(out, 0700) == 0;
 
     if (!made && errno != EEXIST) {
-        cdx_fail(err, CDX_CONFIG, "--out %s: %s; its parent folder must exist and be writable", out, strerror(errno));
+        cdx_fail(err, CDX_CONFIG, "--out %s: %s; its parent folder must exist and be writable", out,
+                 strerror(errno));
         return NULL;
     }
     if (snprintf(mark, sizeof mark, "%s/" MARK, out) >= (int)sizeof mark - 64) {
@@ -93,7 +95,9 @@ char *cdx_demo_site_open(const char *out, struct cdx_err *err)
         return NULL;
     }
     if (!made && access(mark, F_OK) != 0 && !is_empty(out)) {
-        cdx_fail(err, CDX_CONFIG, "--out %s holds files that no demo wrote, and they stay; name another folder", out);
+        cdx_fail(err, CDX_CONFIG,
+                 "--out %s holds files that no demo wrote, and they stay; name another folder",
+                 out);
         return NULL;
     }
     if (!make_folders(out, mark)) {
@@ -105,7 +109,8 @@ char *cdx_demo_site_open(const char *out, struct cdx_err *err)
 
 /* -- topics ------------------------------------------------------------------------------------------------------- */
 
-enum cdx_code cdx_demo_topic_read(const char *root, const char *topic, struct cdx_demo_topic *out, struct cdx_err *err)
+enum cdx_code cdx_demo_topic_read(const char *root, const char *topic, struct cdx_demo_topic *out,
+                                  struct cdx_err *err)
 {
     char path[PATH_BYTES];
     json_error_t at;
@@ -115,16 +120,21 @@ enum cdx_code cdx_demo_topic_read(const char *root, const char *topic, struct cd
     snprintf(path, sizeof path, "%s/topics/%s.json", root, topic);
     json = json_load_file(path, 0, &at);
     triggers = json_object_get(json, "resourceTrigger");
-    *out = (struct cdx_demo_topic){.url = json_string_value(json_object_get(json, "url")) != NULL
-                                              ? strdup(json_string_value(json_object_get(json, "url"))) : NULL,
-                                   .types = calloc(json_array_size(triggers) + 1, sizeof(char *))};
+    *out =
+        (struct cdx_demo_topic){.url = json_string_value(json_object_get(json, "url")) != NULL
+                                           ? strdup(json_string_value(json_object_get(json, "url")))
+                                           : NULL,
+                                .types = calloc(json_array_size(triggers) + 1, sizeof(char *))};
     for (size_t i = 0; out->types != NULL && i < json_array_size(triggers); i++) {
-        const char *url = json_string_value(json_object_get(json_array_get(triggers, i), "resource"));
+        const char *url =
+            json_string_value(json_object_get(json_array_get(triggers, i), "resource"));
         const char *slash = url != NULL ? strrchr(url, '/') : NULL;
         if (slash != NULL && (out->types[out->types_n] = strdup(slash + 1)) != NULL)
             out->types_n++;
     }
-    return out->url != NULL && out->types_n > 0 ? CDX_OK : cdx_fail(err, CDX_CONFIG, "%s: %s", path, json == NULL ? at.text : "no topic");
+    return out->url != NULL && out->types_n > 0
+               ? CDX_OK
+               : cdx_fail(err, CDX_CONFIG, "%s: %s", path, json == NULL ? at.text : "no topic");
 }
 
 void cdx_demo_topic_fini(struct cdx_demo_topic *topic)
@@ -138,7 +148,8 @@ void cdx_demo_topic_fini(struct cdx_demo_topic *topic)
 /* -- the files ---------------------------------------------------------------------------------------------------- */
 
 /* Takes the value. */
-static bool write_file(const char *out, const char *folder, const char *name, json_t *value, struct cdx_err *err)
+static bool write_file(const char *out, const char *folder, const char *name, json_t *value,
+                       struct cdx_err *err)
 {
     char path[PATH_BYTES];
     bool ok;
@@ -156,8 +167,10 @@ static json_t *roster(const struct cdx_demo_payer *payer, const struct cdx_demo_
     json_t *members = json_array();
 
     for (size_t i = payer->members_from; i < payer->members_to && i < feed->members_n; i++)
-        json_array_append_new(members, json_pack("{s{ss}}", "entity", "reference", feed->members[i]));
-    return json_pack("{ss ss ss sb so}", "resourceType", "Group", "id", payer->name, "type", "person", "actual", 1, "member", members);
+        json_array_append_new(members,
+                              json_pack("{s{ss}}", "entity", "reference", feed->members[i]));
+    return json_pack("{ss ss ss sb so}", "resourceType", "Group", "id", payer->name, "type",
+                     "person", "actual", 1, "member", members);
 }
 
 static json_t *subscription(const struct cdx_demo_payer *payer, const char *topic, const char *url)
@@ -165,16 +178,19 @@ static json_t *subscription(const struct cdx_demo_payer *payer, const char *topi
     json_t *more = json_array();
 
     if (payer->max_count > 0)
-        json_array_append_new(more, json_pack("{ss si}", "url", BACKPORT "backport-max-count", "valuePositiveInt", payer->max_count));
+        json_array_append_new(more, json_pack("{ss si}", "url", BACKPORT "backport-max-count",
+                                              "valuePositiveInt", payer->max_count));
     if (json_array_size(more) == 0) {
         json_decref(more);
         more = NULL;
     }
-    return json_pack("{ss ss s{s[s] s[{ss ss}]} ss ss ss s{s*:o ss ss ss s{s[{ss ss}]}}}", "resourceType", "Subscription", "id", payer->name,
-                     "meta", "profile", BACKPORT "backport-subscription", "tag", "system", "urn:cdex:client", "code", payer->name,
-                     "status", "requested", "reason", "Changes in the records of our members", "criteria", topic,
-                     "channel", "extension", more, "type", "rest-hook", "endpoint", url, "payload", "application/fhir+json",
-                     "_payload", "extension", "url", BACKPORT "backport-payload-content", "valueCode", payer->level);
+    return json_pack(
+        "{ss ss s{s[s] s[{ss ss}]} ss ss ss s{so* ss ss ss s{s[{ss ss}]}}}", "resourceType",
+        "Subscription", "id", payer->name, "meta", "profile", BACKPORT "backport-subscription",
+        "tag", "system", "urn:cdex:client", "code", payer->name, "status", "requested", "reason",
+        "Changes in the records of our members", "criteria", topic, "channel", "extension", more,
+        "type", "rest-hook", "endpoint", url, "payload", "application/fhir+json", "_payload",
+        "extension", "url", BACKPORT "backport-payload-content", "valueCode", payer->level);
 }
 
 static json_t *configuration(const char *root)
@@ -185,30 +201,36 @@ static json_t *configuration(const char *root)
     snprintf(topics, sizeof topics, "%s/topics/*.json", root);
     snprintf(mappings, sizeof mappings, "%s/mappings", root);
     for (size_t i = 0; i < CDX_DEMO_PAYERS; i++)
-        json_array_append_new(clients, json_pack("{ss ss}", "id", cdx_demo_payers[i].name, "roster", cdx_demo_payers[i].name));
-    return json_pack("{s{sb} ss ss si si s[{s[s] ss ss s{ss ss}}] s{ss ss} s[s] s[s] s[s] s[s] so s{ss} s{ss} s{sb s[s]} s[ss]}",
-                     "kafka", "embedded", 1, "instance", "demo", "data_dir", "data", "partitions", 4, "state.partitions", 4,
-                     "sources", "topics", CDX_DEMO_SOURCE, "format", "auto", "base", CDX_DEMO_BASE,
-                     "organization", "reference", "Organization/hospital", "display", "General Hospital",
-                     "organization", "reference", "Organization/gateway", "display", "Health Information Gateway",
-                     "topics", topics, "mappings", mappings, "subscriptions", "subscriptions/*.json", "rosters", "rosters/*.json",
-                     "clients", clients, "api", "base", API_BASE, "ops", "listen", "127.0.0.1:0",
-                     "push", "http", 1, "allow", "127.0.0.1/32", "roles", "match", "push");
+        json_array_append_new(clients, json_pack("{ss ss}", "id", cdx_demo_payers[i].name, "roster",
+                                                 cdx_demo_payers[i].name));
+    return json_pack("{s{sb} ss ss si si s[{s[s] ss ss s{ss ss}}] s{ss ss} s[s] s[s] s[s] s[s] so "
+                     "s{ss} s{ss} s{sb s[s]} s[ss]}",
+                     "kafka", "embedded", 1, "instance", "demo", "data_dir", "data", "partitions",
+                     4, "state.partitions", 4, "sources", "topics", CDX_DEMO_SOURCE, "format",
+                     "auto", "base", CDX_DEMO_BASE, "organization", "reference",
+                     "Organization/hospital", "display", "General Hospital", "organization",
+                     "reference", "Organization/gateway", "display", "Health Information Gateway",
+                     "topics", topics, "mappings", mappings, "subscriptions",
+                     "subscriptions/*.json", "rosters", "rosters/*.json", "clients", clients, "api",
+                     "base", API_BASE, "ops", "listen", "127.0.0.1:0", "push", "http", 1, "allow",
+                     "127.0.0.1/32", "roles", "match", "push");
 }
 
-static bool write_payer(const char *out, const char *root, const struct cdx_demo_payer *payer, const struct cdx_demo_feed *feed,
-                        const char *url, struct cdx_err *err)
+static bool write_payer(const char *out, const char *root, const struct cdx_demo_payer *payer,
+                        const struct cdx_demo_feed *feed, const char *url, struct cdx_err *err)
 {
     struct cdx_demo_topic topic;
-    bool ok = cdx_demo_topic_read(root, payer->topic, &topic, err) == CDX_OK &&
-              write_file(out, "rosters/", payer->name, roster(payer, feed), err) &&
-              write_file(out, "subscriptions/", payer->name, subscription(payer, topic.url, url), err);
+    bool ok =
+        cdx_demo_topic_read(root, payer->topic, &topic, err) == CDX_OK &&
+        write_file(out, "rosters/", payer->name, roster(payer, feed), err) &&
+        write_file(out, "subscriptions/", payer->name, subscription(payer, topic.url, url), err);
 
     cdx_demo_topic_fini(&topic);
     return ok;
 }
 
-char *cdx_demo_site_write(const char *out, const char *root, const struct cdx_demo_feed *feed, const char *const *urls, struct cdx_err *err)
+char *cdx_demo_site_write(const char *out, const char *root, const struct cdx_demo_feed *feed,
+                          const char *const *urls, struct cdx_err *err)
 {
     char *absolute = realpath(root, NULL), *path = NULL;
     bool ok = absolute != NULL && write_file(out, "", "cdex-push", configuration(absolute), err);

@@ -27,7 +27,8 @@ struct cdx_demo_topic {
     size_t types_n;
 };
 /* root: the folder of topics/. Errors: CDX_CONFIG. Thread: main, as all below. */
-enum cdx_code cdx_demo_topic_read(const char *root, const char *topic, struct cdx_demo_topic *out, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_demo_topic_read(const char *root, const char *topic, struct cdx_demo_topic *out,
+                                  struct cdx_err *err) CDX_MUST_CHECK;
 void cdx_demo_topic_fini(struct cdx_demo_topic *topic);
 
 /**
@@ -39,6 +40,7 @@ char *cdx_demo_site_open(const char *out, struct cdx_err *err);
  * Write <out>/cdex-push.json, rosters/ and subscriptions/. urls: one a payer. Returns the configuration's path (malloc'd)
  * or NULL.
  */
-char *cdx_demo_site_write(const char *out, const char *root, const struct cdx_demo_feed *feed, const char *const *urls, struct cdx_err *err);
+char *cdx_demo_site_write(const char *out, const char *root, const struct cdx_demo_feed *feed,
+                          const char *const *urls, struct cdx_err *err);
 
 #endif

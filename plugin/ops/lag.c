@@ -158,7 +158,7 @@ static void print_row(const struct lag *l, const struct cdx_sub_entry *e, bool f
     const struct position *p = cdx_map_get(&l->positions, cdx_text_z(e->id));
     int64_t now = cdx_wall_ms(&cdx_clock_system), delivered = p != NULL ? p->cursor.delivered : 0, counted = p != NULL ? p->counted : 0;
     double seconds = p != NULL && counted > delivered && p->head_ms > 0 && now > p->head_ms ? (double)(now - p->head_ms) / 1000 : 0;
-    const char *error = e->refused != NULL ? e->refused : e->has_status && e->status.error != NULL ? e->status.error : "";
+    const char *error = e->refused != NULL ? e->refused : cdx_sub_answered(e) && e->status.error != NULL ? e->status.error : "";
     const char *status = e->refused != NULL ? "refused" : cdx_sub_status_text(cdx_sub_shown(e));
 
     if (l->args->json) {

@@ -134,7 +134,9 @@ int64_t cdx_feed_scan_limit(const struct cdx_feed *f, int64_t live_position);
 /**
  * scan: a record of this subscription at `offset` (scan <= offset < cdx_feed_scan_limit). True: taken as number delivered + 1 + chunk.n.
  * False: the chunk is at its bounds (an empty chunk takes any one record) or there is no memory; nothing done.
- * The caller never reads on from the log's start when the scan lies below it: see cdx_feed_below.
+ * The caller never reads on from the log's start when the scan lies below it: see cdx_feed_below. The reader has handed
+ * over every record of this subscription from `scan` on: after OVERFLOWED or cdx_feed_to_lagging a reader that other feeds
+ * share may stand beyond the scan, so the feed leaves it and is read again from `scan`.
  */
 bool cdx_feed_scan_record(struct cdx_feed *f, int64_t offset, void *rec, size_t bytes, const struct cdx_feed_bounds *bounds);
 /* The scan has passed everything below `position` (records of others, control records); never moves back, never over the limit. */
@@ -161,13 +163,14 @@ bool cdx_feed_gap(struct cdx_feed *f, int64_t log_start, const struct cdx_mark *
  * jump: the checkpoint (or the live position) lies below the log's start; `distance` = log end - that position. A feed not
  * counted beyond the start: number += distance, counted offset = start - 1, its scan ends (live); what is in memory is
  * kept and sent. Returns how many ranges of numbers are to be reported, the first ends where its scan's backlog did.
- * Must be committed before anything is counted or sent.
+ * Must be committed before anything is counted or sent, by a flush that began after it: an older one that commits
+ * meanwhile does not hold it.
  */
 size_t cdx_feed_jump(struct cdx_feed *f, int64_t log_start, int64_t distance, struct cdx_numbers lost[2]);
 /**
  * The log was replaced (checkpoint above its end): numbers go on unchanged, what was undelivered is gone (*from..*to when
  * true), in memory or not: its offsets mean nothing in the new log. Counting goes on from the new log's start. No request
- * may be in flight. Committed before anything is counted or sent, as a jump is.
+ * may be in flight, and an answer that comes later is ignored. Committed before anything is counted or sent, as a jump is.
  */
 bool cdx_feed_replaced(struct cdx_feed *f, int64_t log_start, int64_t *from, int64_t *to);
 

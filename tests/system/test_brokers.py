@@ -31,7 +31,7 @@ def test_broker_frozen(ctx):
     site, sink = three_levels(ctx, broker.bootstrap, max_count=1)
     site.gateway().start()
     site.wait_active()
-    sink.mode("/full", "503")
+    sink.mode("/full", "500")
     feed = Feed(ctx.seed)
     kafka.produce(site.bootstrap, site.source, list(feed.changes(300)))
     due = site.due()

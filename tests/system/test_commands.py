@@ -1,4 +1,5 @@
 """The commands (design.md 7): exit 0 on success, 1 on a finding, 2 on wrong use; --json for machines."""
+import copy
 import json
 
 import kafka
@@ -42,7 +43,7 @@ def test_check_command(ctx):
     file = configured(site)
     code, out, err = site.command("check", "--config", file)
     assert code == 0, "a good configuration: exit %d: %s%s" % (code, out, err)
-    bad = site.configuration("gateway-1", 9464, ["match", "push"])
+    bad = copy.deepcopy(site.configuration("gateway-1", 9464, ["match", "push"]))
     bad["kafka"]["enable.auto.commit"] = "true"  # refused by name, design.md 7
     bad["push"]["cursor.flush.ms"] = "soon"
     bad["no.such.option"] = 1
@@ -67,7 +68,7 @@ def test_lag_command(ctx):
     site.subscribe("down", sink.url("/down"), members=MEMBERS)
     gateway = site.gateway().start()
     site.wait_active()
-    sink.mode("/down", "503")
+    sink.mode("/down", "500")
     kafka.produce(site.bootstrap, site.source, list(Feed(ctx.seed).changes(100)))
     site.settle(sink, 60, only=["well"])
     due = site.due()

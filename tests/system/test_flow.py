@@ -107,8 +107,9 @@ def test_sigterm_drains(ctx):
         kafka.wait_until("%d events on the way" % target, 60, lambda: len(sink.numbers("full")) >= target)
         start = time.monotonic()
         gateway.stop(10)
-        ctx.note("ended %.1f s after SIGTERM", time.monotonic() - start)
+        ended = time.monotonic()
         gateway.start()
+        ctx.note("ended %.1f s after SIGTERM, ready again %.1f s after its start", ended - start, time.monotonic() - ended)
     feeder.end()
     repeats = site.settle(sink, 120)
     assert not any(repeats.values()), "sent twice after an orderly stop: %s" % repeats

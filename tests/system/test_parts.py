@@ -117,7 +117,7 @@ def delivered(order, all_changes):
             n += 1
             content = order.level == "full-resource" and not gone
             arrivals.append({"sub": order.sub, "type": "event-notification", "bundle": "b%d" % n, "webhook": "w%d" % n,
-                             "body": "h%d" % n, "numbers": [n], "events": [
+                             "body": "h%d" % n, "status": 200, "numbers": [n], "events": [
                                  {"n": n, "focus": focus if order.level != "empty" else None, "sha": sha if content else None,
                                   "method": "DELETE" if gone else "PUT", "provenance": 1 if content else 0}]})
     return arrivals
@@ -174,13 +174,22 @@ def one_more(arrivals):
     arrivals.append(more)
 
 
+def refused_for_ever(arrivals):
+    arrivals[-1]["status"] = 500
+
+
+def went_on_after_refusal(arrivals):
+    arrivals[9]["status"] = None  # no answer
+
+
 def gap_in_numbers(arrivals):
     for a in arrivals[6:]:
         a["numbers"] = [a["numbers"][0] + 1]
         a["events"][0]["n"] += 1
 
 
-FAULTS = (drop, drop_last, swap, other_bytes, foreign, repeat_differs, repeat_content, same_id, no_provenance, one_more, gap_in_numbers)
+FAULTS = (drop, drop_last, swap, other_bytes, foreign, repeat_differs, repeat_content, same_id, no_provenance, one_more, refused_for_ever,
+          went_on_after_refusal, gap_in_numbers)
 
 
 def source_records(n):

@@ -173,7 +173,7 @@ class Server:
         mode = order["mode"]
         order["count"] = order.get("count", 0) + 1
         if order.get("fail_every") and order["count"] % order["fail_every"] == 0:
-            mode = "503"
+            mode = "500"
         status = int(mode) if mode.isdigit() else 200 if mode == "ok" else None
         line = {"t": time.time(), "path": path, "status": status, "webhook": headers.get(b"webhook-id", b"").decode(),
                 "content_type": headers.get(b"content-type", b"").decode()}
@@ -216,7 +216,8 @@ class Sink:
     def __init__(self, home, port):
         self.port, self.file = port, os.path.join(home, "arrivals-%d.jsonl" % port)
         self.process, self.arrivals, self.at, self.modes = None, [], 0, {}
-        self.seen = {}  # subscription -> set of event numbers
+        self.seen = {}   # subscription -> set of event numbers that were accepted
+        self.tried = {}  # and of those that came at all
         open(self.file, "a").close()
 
     def start(self):
@@ -257,7 +258,9 @@ class Sink:
         self.arrivals += new
         for a in new:
             if "broken" not in a:
-                self.seen.setdefault(a["sub"], set()).update(a["numbers"])
+                self.tried.setdefault(a["sub"], set()).update(a["numbers"])
+                if a["status"] is not None and a["status"] < 300:
+                    self.seen.setdefault(a["sub"], set()).update(a["numbers"])
         return new
 
     def numbers(self, sub):

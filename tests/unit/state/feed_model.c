@@ -50,7 +50,8 @@ struct config {
 enum broken {
     NONE, NEXT_LAGS, COUNTED, COUNT_LAGGING, FLUSH_ALL, ATOMIC_FLUSH, FENCE, STABLE_WAIT, SCAN_BEHIND_LIVE, SCAN_BELOW_J,
     JOIN_POSITION, JOIN_CHUNK, OVERFLOW_LAGS, ACK_BEFORE_PASS, KEEP_SENDING, GAP_BY_NUMBER, GAP_COUNT_BACK,
-    GAP_BELOW_QUEUE, GAP_CHUNK, OUT_OF_RANGE, JUMP, JUMP_TO_END, JUMP_ACKED, REPLACED,
+    GAP_BELOW_QUEUE, GAP_CHUNK, OUT_OF_RANGE, JUMP, JUMP_TO_END, JUMP_ACKED, JUMP_IN_FLUSH,
+    REPLACED,
 };
 
 struct saved {
@@ -465,13 +466,12 @@ static bool others_flush_is_open(const struct world *w, int i)
 static void load_feed(struct search *s, struct world *w, int64_t sub, struct cdx_feed *f)
 {
     struct saved *saved = &w->cursor[sub];
-    struct cdx_err err = {0};
 
     saved->c.marks = saved->marks;
-    if (cdx_feed_load(f, &saved->c, drop_nothing, &err) != CDX_OK) {
+    if (cdx_feed_load(f, &saved->c, drop_nothing, NULL) != CDX_OK) {
         memset(f, 0, sizeof *f);
         f->drop = drop_nothing;
-        violate(s, "I5", err.text, sub, saved->c.counted_number, saved->c.counted_offset);
+        violate(s, "I5", "a cursor that contradicts itself", sub, saved->c.counted_number, saved->c.counted_offset);
         return;
     }
     if (s->broken == NEXT_LAGS && !f->live) {
@@ -809,7 +809,7 @@ static bool step_commit(struct search *s, struct world *w, int i, int sub, int a
     }
     land(s, w, o, true);
     o->flush = NO_FLUSH;
-    if (o->loaded == HELD_FLUSHED)
+    if (o->loaded == HELD_FLUSHED || (o->loaded == HELD && s->broken == JUMP_IN_FLUSH))
         o->loaded = RUNNING;
     return true;
 }
@@ -1159,6 +1159,7 @@ static const struct config configs[] = {
     {"retention-aside", "010",  3, 1, 1, 1, {.crash = 1, .retain = 1}}, /* the start passes a record of another */
     {"retention-down", "000",   2, 2, 2, 2, {.crash = 1, .retain = 2, .down = 1}},
     {"retention-late", "000",   2, 1, 2, 2, {.crash = 2, .retain = 2}},
+    {"retention-live", "0000",  3, 1, 1, 1, {.crash = 1, .retain = 1}}, /* below a running owner, with a flush open */
     {"replaced",       "000",   2, 2, 2, 1, {.crash = 2, .replace = 1}},
 };
 
@@ -1200,6 +1201,7 @@ HOLD(retention_while_it_lags, "retention")
 HOLD(retention_beside_a_survivor, "retention-aside")
 HOLD(retention_and_a_refusal, "retention-down")
 HOLD(retention_below_the_checkpoint, "retention-late")
+HOLD(retention_below_the_live_reader, "retention-live")
 HOLD(a_replaced_log, "replaced")
 
 /* -- with one rule removed ---------------------------------------------------------------------------------------- */
@@ -1231,6 +1233,7 @@ static const struct {
     {JUMP,             "a checkpoint below the start is passed over (C5)",            "retention-late", "I2 I5"},
     {JUMP_TO_END,      "the jump goes by the distance to the start (C5)",             "retention", "I2"},
     {JUMP_ACKED,       "a jump is not committed before counting goes on (C5)",        "retention-late", "I2"},
+    {JUMP_IN_FLUSH,    "a flush begun before the jump ends its hold",                 "retention-live", "I2"},
     {REPLACED,         "a replaced log is read on with the old offsets",              "replaced",       "I1 I2 I3"},
 };
 
@@ -1260,6 +1263,7 @@ static CU_TestInfo tests[] = {
     {"retention beside a survivor does not",           retention_beside_a_survivor},
     {"retention and a refusal do not",                 retention_and_a_refusal},
     {"retention below the checkpoint does not",        retention_below_the_checkpoint},
+    {"retention below the live reader does not",       retention_below_the_live_reader},
     {"a replaced log does not",                        a_replaced_log},
     {"each removed rule is missed",                    each_removed_rule_is_missed},
     CU_TEST_INFO_NULL,
