@@ -80,9 +80,11 @@ struct cdx_rebalance {
     void *arg;
 };
 
-/* What a reader of assigned partitions may hold in memory, besides one message. */
+/* How a reader of assigned partitions fetches. */
 struct cdx_prefetch {
-    int kbytes;
+    int kbytes;  /* what it may hold in memory, besides one message */
+    int wait_ms; /* how long the broker may hold a fetch at the end: long for one that follows, short for one that is placed anew
+                    often, since a new place waits for the fetch that is out */
 };
 
 /**
@@ -128,7 +130,7 @@ enum cdx_code cdx_consumer_ends(struct cdx_consumer *c, struct cdx_place *places
 int32_t cdx_consumer_partitions(struct cdx_consumer *c, const char *topic, struct cdx_err *err);
 /**
  * Reads partitions from their given offsets to their ends as of now, handing each record to `each` (false: stop, CDX_NOMEM);
- * places' offsets become the positions reached. Blocks, at most `timeout_ms` without progress (CDX_REMOTE).
+ * places' offsets become the positions reached; the reader is left without places. Blocks, at most `timeout_ms` without progress (CDX_REMOTE).
  */
 enum cdx_code cdx_consumer_read_all(struct cdx_consumer *c, struct cdx_place *places, size_t n, int timeout_ms,
                                     bool (*each)(void *arg, const struct cdx_record *rec), void *arg, struct cdx_err *err) CDX_MUST_CHECK;

@@ -27,6 +27,8 @@ struct cdx_consumer {
     struct cdx_rebalance rebalance;
     struct cdx_header *headers;             /* owned; of the message given out */
     size_t headers_cap;
+    rd_kafka_topic_t *known[CDX_TOPICS];    /* owned; topics that this client has metadata of */
+    size_t known_n;
     int fd;
     bool member, closed;
 };
@@ -148,7 +150,7 @@ struct cdx_consumer *cdx_consumer_join(struct cdx_bus *bus, const char *group, c
 
 struct cdx_consumer *cdx_consumer_open(struct cdx_bus *bus, const char *name, struct cdx_prefetch prefetch, struct cdx_err *err)
 {
-    char group_id[256], kbytes[16];
+    char group_id[256], kbytes[16], wait[16];
     struct cdx_setting settings[] = {
         {"group.id", group_id}, /* never joined; librdkafka wants one */
         {"enable.auto.commit", "false"},
@@ -157,9 +159,10 @@ struct cdx_consumer *cdx_consumer_open(struct cdx_bus *bus, const char *name, st
         {"isolation.level", "read_committed"},
         {"auto.offset.reset", "error"},
         {"queued.max.messages.kbytes", kbytes},
-        {"fetch.wait.max.ms", cdx_bus_embedded(bus) ? "5" : "500"},
+        {"fetch.wait.max.ms", cdx_bus_embedded(bus) ? "5" : wait},
     };
 
+    snprintf(wait, sizeof wait, "%d", prefetch.wait_ms);
     snprintf(group_id, sizeof group_id, "%s%s-reader-%s", bus->prefix, name, bus->instance);
     snprintf(kbytes, sizeof kbytes, "%d", prefetch.kbytes);
     return make(bus, name, settings, CDX_COUNT(settings), NULL, err);
@@ -178,6 +181,8 @@ void cdx_consumer_destroy(struct cdx_consumer *c)
 {
     if (c == NULL)
         return;
+    for (size_t i = 0; i < c->known_n; i++)
+        rd_kafka_topic_destroy(c->known[i]);
     if (c->rk != NULL)
         rd_kafka_destroy_flags(c->rk, c->closed || !c->member ? RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE : 0);
     if (c->fd >= 0)
@@ -287,10 +292,31 @@ void cdx_message_done(struct cdx_message *message)
 
 /* -- positions ---------------------------------------------------------------------------------------------------- */
 
+/* A reader's first fetch of a topic that it has no metadata of waits for the next refresh, ten seconds: ask at once. */
+static void know_topic(struct cdx_consumer *c, const char *topic)
+{
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_topic_t *rkt;
+
+    for (size_t i = 0; i < c->known_n; i++)
+        if (strcmp(rd_kafka_topic_name(c->known[i]), topic) == 0)
+            return;
+    if (c->known_n == CDX_TOPICS || (rkt = rd_kafka_topic_new(c->rk, topic, NULL)) == NULL)
+        return;
+    c->known[c->known_n++] = rkt;
+    if (rd_kafka_metadata(c->rk, 0, rkt, &md, 5000) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(md);
+}
+
 enum cdx_code cdx_consumer_assign(struct cdx_consumer *c, const struct cdx_place *places, size_t n, struct cdx_err *err)
 {
-    rd_kafka_topic_partition_list_t *list = to_list(places, n);
-    rd_kafka_resp_err_t code = rd_kafka_assign(c->rk, list);
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_resp_err_t code;
+
+    for (size_t i = 0; !c->member && i < n; i++)
+        know_topic(c, places[i].topic);
+    list = to_list(places, n);
+    code = rd_kafka_assign(c->rk, list);
 
     rd_kafka_topic_partition_list_destroy(list);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? CDX_OK : cdx_fail(err, CDX_REMOTE, "bus: assign: %s", rd_kafka_err2str(code));
@@ -420,6 +446,8 @@ enum cdx_code cdx_consumer_read_all(struct cdx_consumer *c, struct cdx_place *pl
         cdx_message_done(&m);
         left -= open && p->offset >= end->offset;
     }
+    if (k > 0 && cdx_consumer_assign(c, NULL, 0, err) != CDX_OK && rc == CDX_OK)
+        rc = CDX_REMOTE;
     free(ends);
     free(at);
     return rc;

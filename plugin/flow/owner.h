@@ -52,6 +52,7 @@ struct part {
     int64_t in_flush;             /* position in the open flush, and whether it was held when that began */
     bool held_in_flush;
     struct cdx_map subs;          /* struct owned by id */
+    struct cdx_map newest;        /* while loading: newest cursor record by key */
     struct owned *wanting;        /* list by want_next: want a scan */
     struct part *next;
 };

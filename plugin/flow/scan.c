@@ -133,7 +133,7 @@ static void begin_turn(struct cdx_stage2 *s, struct scan *scan, struct part *par
     int64_t from = INT64_MAX;
 
     if (scan->reader == NULL)
-        scan->reader = cdx_consumer_open(s->bus, "range", (struct cdx_prefetch){READER_KBYTES}, &err);
+        scan->reader = cdx_consumer_open(s->bus, "range", (struct cdx_prefetch){READER_KBYTES, 10}, &err);
     if (scan->reader == NULL) {
         cdx_log(CDX_WARN, "scan.open", err.text, CDX_KN("partition", part->id));
         return;

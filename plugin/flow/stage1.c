@@ -731,7 +731,7 @@ static bool open_all(struct cdx_stage1 *s, struct cdx_err *err)
 
     if (s->producer == NULL && (s->producer = cdx_producer_create(s->bus, "match", true, err)) == NULL)
         return false;
-    if (s->loader == NULL && (s->loader = cdx_consumer_open(s->bus, "state", (struct cdx_prefetch){16384}, err)) == NULL)
+    if (s->loader == NULL && (s->loader = cdx_consumer_open(s->bus, "state", (struct cdx_prefetch){16384, 10}, err)) == NULL)
         return false;
     s->state_partitions = cdx_consumer_partitions(s->loader, cdx_bus_topic(s->bus, CDX_T_TRIGGER_STATE), err);
     if (s->state_partitions == 0)

@@ -394,13 +394,13 @@ struct kept {
 
 static bool keep_newest(void *arg, const struct cdx_record *rec)
 {
-    struct cdx_map *newest = arg;
-    struct kept *k, *old;
+    struct part *part = find_part(arg, rec->partition);
+    struct cdx_map *newest = part != NULL ? &part->newest : NULL;
+    struct kept *k;
 
-    if (rec->key.p == NULL)
+    if (rec->key.p == NULL || newest == NULL)
         return true;
-    old = cdx_map_take(newest, rec->key);
-    free(old);
+    free(cdx_map_take(newest, rec->key));
     if (rec->value.p == NULL)
         return true;
     k = malloc(sizeof *k + rec->key.n + rec->value.n);
@@ -435,24 +435,26 @@ static enum cdx_code load_cursor(struct part *part, const struct kept *k, struct
 }
 
 /* Cursors of one partition; *checkpoint is CDX_NONE when there is none. */
-static enum cdx_code load_cursors(struct cdx_stage2 *s, struct part *part, int64_t *checkpoint, struct cdx_err *err)
+static enum cdx_code load_cursors(struct part *part, int64_t *checkpoint, struct cdx_err *err)
 {
-    struct cdx_place place = {cdx_bus_topic(s->bus, CDX_T_CURSORS), part->id, CDX_BEGINNING};
-    struct cdx_map newest = {0};
     struct kept *k;
     size_t i = 0;
-    enum cdx_code rc = cdx_consumer_read_all(s->loader, &place, 1, LOAD_MS, keep_newest, &newest, err);
+    enum cdx_code rc = CDX_OK;
 
     *checkpoint = CDX_NONE;
-    while ((k = cdx_map_next(&newest, &i)) != NULL) {
-        if (rc == CDX_OK && k->key.n > 0 && k->key.p[0] == '#')
-            rc = cdx_checkpoint_read(k->value, checkpoint, err);
-        else if (rc == CDX_OK)
-            rc = load_cursor(part, k, err);
-        free(k);
-    }
-    cdx_map_fini(&newest);
+    while (rc == CDX_OK && (k = cdx_map_next(&part->newest, &i)) != NULL)
+        rc = k->key.n > 0 && k->key.p[0] == '#' ? cdx_checkpoint_read(k->value, checkpoint, err) : load_cursor(part, k, err);
     return rc;
+}
+
+static void forget_newest(struct part *part)
+{
+    struct kept *k;
+    size_t i = 0;
+
+    while ((k = cdx_map_next(&part->newest, &i)) != NULL)
+        free(k);
+    cdx_map_fini(&part->newest);
 }
 
 /* The checkpoint may lie outside the log: below its start (retention outran us) or above its end (it was replaced). */
@@ -496,19 +498,12 @@ static void restore_holds(struct part *part)
     }
 }
 
-static enum cdx_code load_part(struct cdx_stage2 *s, struct cdx_place *place, struct cdx_err *err)
+static enum cdx_code load_part(struct cdx_stage2 *s, struct part *part, struct cdx_place *place, struct cdx_err *err)
 {
-    struct part *part = calloc(1, sizeof *part);
     struct taking taking = {s, part};
     int64_t start, end, checkpoint;
-    enum cdx_code rc;
+    enum cdx_code rc = load_cursors(part, &checkpoint, err);
 
-    if (part == NULL)
-        return cdx_fail(err, CDX_NOMEM, "flow: partition");
-    part->id = place->partition;
-    part->next = s->parts;
-    s->parts = part;
-    rc = load_cursors(s, part, &checkpoint, err);
     if (rc == CDX_OK)
         rc = cdx_consumer_bounds(s->loader, place->topic, place->partition, &start, &end, err);
     if (rc != CDX_OK)
@@ -523,15 +518,40 @@ static enum cdx_code load_part(struct cdx_stage2 *s, struct cdx_place *place, st
     return CDX_OK;
 }
 
+static bool add_parts(struct cdx_stage2 *s, const struct cdx_place *places, struct cdx_place *cursors, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct part *part = calloc(1, sizeof *part);
+        if (part == NULL)
+            return false;
+        part->id = places[i].partition;
+        part->next = s->parts;
+        s->parts = part;
+        cursors[i] = (struct cdx_place){cdx_bus_topic(s->bus, CDX_T_CURSORS), part->id, CDX_BEGINNING};
+    }
+    return true;
+}
+
+/* assign and load: committed offsets first (which waits for what is pending), then the cursors to their ends, then the subscriptions of now. */
 static bool load_all(struct cdx_stage2 *s, struct cdx_place *places, size_t n)
 {
     struct cdx_err err = {0};
-    enum cdx_code rc = n > 0 ? cdx_consumer_committed(s->consumer, places, n, COMMITTED_MS, &err) : CDX_OK;
+    struct cdx_place *cursors = calloc(n + 1, sizeof *cursors);
+    enum cdx_code rc = cursors == NULL ? cdx_fail(&err, CDX_NOMEM, "flow: partitions") : CDX_OK;
 
+    if (rc == CDX_OK && n > 0)
+        rc = cdx_consumer_committed(s->consumer, places, n, COMMITTED_MS, &err);
+    if (rc == CDX_OK && !add_parts(s, places, cursors, n))
+        rc = cdx_fail(&err, CDX_NOMEM, "flow: partitions");
+    if (rc == CDX_OK)
+        rc = cdx_consumer_read_all(s->loader, cursors, n, LOAD_MS, keep_newest, s, &err);
     if (rc == CDX_OK && !cdx_view_wait_fresh(s->view, cdx_mono_ms(s->clock), 10000))
         rc = cdx_fail(&err, CDX_REMOTE, "the subscriptions are not read to their end yet");
     for (size_t i = 0; rc == CDX_OK && i < n; i++)
-        rc = load_part(s, &places[i], &err);
+        rc = load_part(s, find_part(s, places[i].partition), &places[i], &err);
+    for (struct part *part = s->parts; part != NULL; part = part->next)
+        forget_newest(part);
+    free(cursors);
     if (rc == CDX_OK)
         return true;
     cdx_log(CDX_WARN, "push.load", err.text, CDX_KN("partitions", n), CDX_KN("again_in_ms", 500));
@@ -815,7 +835,7 @@ static bool open_all(struct cdx_stage2 *s, struct cdx_err *err)
     struct cdx_rebalance rebalance = {on_assign, on_revoke, s};
     char *topics[] = {(char *)cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS)};
 
-    if (s->loader == NULL && (s->loader = cdx_consumer_open(s->bus, "cursors", (struct cdx_prefetch){8192}, err)) == NULL)
+    if (s->loader == NULL && (s->loader = cdx_consumer_open(s->bus, "cursors", (struct cdx_prefetch){8192, 10}, err)) == NULL)
         return false;
     if (s->flusher == NULL && (s->flusher = cdx_flusher_create(s->bus, err)) == NULL) /* before the group: aborts what a former self left open */
         return false;

@@ -21,21 +21,34 @@ static void hex16(uint64_t v, char *out)
         out[i] = digit[v & 15];
 }
 
+static bool is_hex(const char *p, size_t n, bool *zero)
+{
+    *zero = true;
+    for (size_t i = 0; i < n; i++) {
+        if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f')))
+            return false;
+        *zero = *zero && p[i] == '0';
+    }
+    return true;
+}
+
+/* 3.2.2: ids of zeroes only are none; a version that we do not know may have more behind its flags (4.3). */
 static bool valid(struct cdx_text t)
 {
-    if (t.n != 55 || t.p[2] != '-' || t.p[35] != '-' || t.p[52] != '-' || memcmp(t.p, "ff", 2) == 0)
+    bool zero, no_trace, no_parent;
+
+    if (t.n < 55 || t.p[2] != '-' || t.p[35] != '-' || t.p[52] != '-' || memcmp(t.p, "ff", 2) == 0)
         return false;
-    for (size_t i = 0; i < t.n; i++)
-        if (i != 2 && i != 35 && i != 52 && !((t.p[i] >= '0' && t.p[i] <= '9') || (t.p[i] >= 'a' && t.p[i] <= 'f')))
-            return false;
-    return true;
+    if (!is_hex(t.p, 2, &zero) || (t.n > 55 && (zero || t.p[55] != '-')))
+        return false;
+    return is_hex(t.p + 3, 32, &no_trace) && is_hex(t.p + 36, 16, &no_parent) && is_hex(t.p + 53, 2, &zero) && !no_trace && !no_parent;
 }
 
 void cdx_trace_child(struct cdx_text parent, uint64_t *random, char out[CDX_TRACEPARENT_BYTES])
 {
     memcpy(out, "00-", 3);
     if (valid(parent)) {
-        memcpy(out, parent.p, 55);
+        memcpy(out + 3, parent.p + 3, 52);
     } else {
         hex16(next(random), out + 3);
         hex16(next(random), out + 19);

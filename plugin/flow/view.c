@@ -30,6 +30,7 @@
 #include "model/conf.h"
 
 #define ASK_ENDS_MS 200
+#define STALE_MS 2000   /* an age worth a line: stage 1 waits for a fresh view */
 #define BUILD_AT 20000 /* changes that are gathered at most before an index is built */
 
 struct names {
@@ -379,7 +380,7 @@ static bool open_reader(struct cdx_view *view, struct cdx_err *err)
     const char *subs = cdx_bus_topic(view->bus, CDX_T_SUBSCRIPTIONS), *rosters = cdx_bus_topic(view->bus, CDX_T_ROSTERS);
 
     if (view->reader == NULL)
-        view->reader = cdx_consumer_open(view->bus, "view", (struct cdx_prefetch){8192}, err);
+        view->reader = cdx_consumer_open(view->bus, "view", (struct cdx_prefetch){8192, 500}, err);
     if (view->reader == NULL)
         return false;
     view->partitions = cdx_consumer_partitions(view->reader, subs, err);
@@ -503,6 +504,8 @@ static void *run(void *arg)
             err = (struct cdx_err){0};
             if (cdx_consumer_ends(view->reader, ends, view->places_n, 2000, &err) == CDX_OK)
                 asked = now, behind = true;
+            else if (now - view->fresh > STALE_MS)
+                cdx_log(CDX_WARN, "view.stale", err.text, CDX_KN("age_ms", now - view->fresh));
             cdx_rosters_tick(view->rosters, cdx_wall_ms(view->clock));
             cdx_thread_cpu(CDX_C_CPU_VIEW_US);
         } else if (asked == INT64_MIN) {

@@ -217,7 +217,7 @@ int cdx_ops_lag(const struct cdx_args *args)
     if (conf != NULL)
         l.bus = cdx_bus_create((const struct cdx_bus_property *)conf->kafka, conf->kafka_n, conf->prefix, "lag", conf->embedded, &err);
     if (l.bus != NULL)
-        l.reader = cdx_consumer_open(l.bus, "lag", (struct cdx_prefetch){16384}, &err);
+        l.reader = cdx_consumer_open(l.bus, "lag", (struct cdx_prefetch){16384, 10}, &err);
     if (l.reader != NULL && read_topic(&l, CDX_T_SUBSCRIPTIONS, take_subscription) == CDX_OK && read_topic(&l, CDX_T_CURSORS, take_cursor) == CDX_OK &&
         read_log(&l) == CDX_OK) {
         if (print_all(&l))

@@ -66,7 +66,7 @@ def test_cluster(ctx):
         broker.start()
         kafka.wait_until("broker %d is in sync again" % (i + 1), 90, lambda: in_sync(cluster.bootstrap, site, 3))
     feeder.end()
-    ctx.note("repeats %s", site.settle(sink, 120))
+    ctx.note("repeats %s; the feed's producer was replaced %d times", site.settle(sink, 120), feeder.replaced)
 
 
 def in_sync(bootstrap, site, n):

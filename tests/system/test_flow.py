@@ -23,12 +23,15 @@ def three_levels(ctx, bootstrap=None, max_count=None, **more):
 
 
 class Feeder(threading.Thread):
-    """Produces a feed at a bounded rate until `count` is reached and `until` is past; `join` raises what it met."""
+    """
+    Produces a feed at a bounded rate until `count` is reached and `until` is past; `end` raises what it met. A producer that
+    a broker's fault has made useless is replaced: what is in the source topic then is the truth, lost and doubled ones too.
+    """
 
     def __init__(self, site, feed, count, rate, until=0.0, deletes=0.02):
         super().__init__(daemon=True)
         self.site, self.feed, self.count, self.rate, self.until, self.deletes = site, feed, count, rate, until, deletes
-        self.sent, self.error = 0, None
+        self.sent, self.replaced, self.error = 0, 0, None
         self.start()
 
     def run(self):
@@ -37,7 +40,13 @@ class Feeder(threading.Thread):
             writer = kafka.Writer(self.site.bootstrap)
             while self.sent < self.count or time.monotonic() < self.until:
                 chunk = max(1, min(self.rate // 10, max(self.count - self.sent, self.rate // 10 if self.until else 0)))
-                writer.write(self.site.source, list(self.feed.changes(chunk, self.deletes)))
+                try:
+                    writer.write(self.site.source, list(self.feed.changes(chunk, self.deletes)))
+                except (AssertionError, kafka.KafkaException):
+                    self.replaced += 1
+                    if self.replaced > 20:
+                        raise
+                    writer = kafka.Writer(self.site.bootstrap)
                 self.sent += chunk
                 time.sleep(max(0.0, begin + self.sent / self.rate - time.monotonic()))  # the rate
         except Exception as e:

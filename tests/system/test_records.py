@@ -1,6 +1,4 @@
 """What can be in the topics: poison, members who leave, heads and whole logs that are gone (design.md 4.5, 4.6)."""
-import json
-
 import kafka
 import oracle
 from feed import Feed

@@ -11,6 +11,14 @@
 
 /* Every suite of the tree; tests/check-suites holds this list against it. */
 #define SUITES(X)          \
+    X(core_arena)          \
+    X(core_buf)            \
+    X(core_count)          \
+    X(core_digest)         \
+    X(core_err)            \
+    X(core_instant)        \
+    X(core_log)            \
+    X(core_map)            \
     X(fhir_json)           \
     X(fhir_view)           \
     X(model_conf)          \
@@ -27,10 +35,16 @@
     X(push_limit)          \
     X(push_outcome)        \
     X(push_push)           \
+    X(state_cursor)        \
+    X(state_feed)          \
     X(state_feed_model)    \
     X(state_roster)        \
     X(state_subs)          \
     X(state_trigger)       \
+    X(flow_deadletter)     \
+    X(flow_flush)          \
+    X(flow_timers)         \
+    X(flow_trace)          \
     X(ops_check_kafka)     \
     X(ops_http)            \
     X(ops_kafka_topics)    \

@@ -34,6 +34,11 @@ def missing():
     return None
 
 
+def ends_with_us():
+    """For preexec_fn: the child is killed when the test run dies, however it dies (PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 def free_ports(n):
     """Ports that nobody listens on now; all are held until the last is found, so they differ."""
     socks = [socket.socket() for _ in range(n)]
@@ -105,7 +110,8 @@ class Broker:
         out = open(self.log, "ab")
         self.process = subprocess.Popen(JAVA[:1] + ["-Xmx512m"] + JAVA[1:] +
                                         ["kafka.Kafka", os.path.join(self.home, "server.properties")],
-                                        stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.home)
+                                        stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.home,
+                                        preexec_fn=ends_with_us)
         out.close()
 
     def start(self, wait=True):

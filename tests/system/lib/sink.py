@@ -21,6 +21,8 @@ import subprocess
 import sys
 import time
 
+import kafka
+
 _decode = json.JSONDecoder().raw_decode
 _SPACE = " \t\r\n"
 
@@ -222,7 +224,7 @@ class Sink:
 
     def start(self):
         self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), str(self.port), self.file],
-                                        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+                                        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, preexec_fn=kafka.ends_with_us)
         if self.process.stdout.readline() != b"ready\n":
             raise AssertionError("the endpoint did not start on port %d" % self.port)
         for order in list(self.modes.values()):
