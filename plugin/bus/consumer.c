@@ -344,6 +344,14 @@ enum cdx_code cdx_consumer_bounds(struct cdx_consumer *c, const char *topic, int
                : cdx_fail(err, CDX_REMOTE, "bus: offsets of %s/%d: %s", topic, (int)partition, rd_kafka_err2str(code));
 }
 
+static void refresh_leaders(struct cdx_consumer *c)
+{
+    const struct rd_kafka_metadata *md = NULL;
+
+    if (rd_kafka_metadata(c->rk, 0, NULL, &md, 2000) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(md);
+}
+
 enum cdx_code cdx_consumer_ends(struct cdx_consumer *c, struct cdx_place *places, size_t n, int timeout_ms, struct cdx_err *err)
 {
     rd_kafka_topic_partition_list_t *list;
@@ -365,7 +373,10 @@ enum cdx_code cdx_consumer_ends(struct cdx_consumer *c, struct cdx_place *places
         places[i].offset = list->elems[i].offset;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? CDX_OK : cdx_fail(err, CDX_REMOTE, "bus: end offsets: %s", rd_kafka_err2str(code));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return CDX_OK;
+    refresh_leaders(c); /* librdkafka 2.0.2 goes on asking the leader that it knew */
+    return cdx_fail(err, CDX_REMOTE, "bus: end offsets: %s", rd_kafka_err2str(code));
 }
 
 int32_t cdx_consumer_partitions(struct cdx_consumer *c, const char *topic, struct cdx_err *err)

@@ -161,6 +161,26 @@ void cdx_owner_mark_dirty(struct cdx_stage2 *s, struct owned *o);
 struct logged *cdx_owner_copy(struct cdx_stage2 *s, const struct cdx_record *rec);
 void cdx_owner_report_gap(struct cdx_stage2 *s, struct owned *o, int64_t from, int64_t to, const char *why);
 struct owned *cdx_owner_find(struct part *part, struct cdx_text id);
+/* A new one in this part; NULL: no memory. */
+struct owned *cdx_owner_add(struct part *part, struct cdx_text id);
+
+/* Frees a record that a feed had. */
+void cdx_owner_forget(void *rec);
+struct part *cdx_owner_part(struct cdx_stage2 *s, int32_t id);
+/* Ends everything of the present assignment. */
+void cdx_owner_drop(struct cdx_stage2 *s);
+/* What cdx_view_each and cdx_view_changes hand over; arg is this. */
+struct taking {
+    struct cdx_stage2 *s;
+    struct part *part; /* while loading; else NULL: find it */
+};
+void cdx_owner_take(void *arg, const struct cdx_order *order);
+
+/* -- load.c ------------------------------------------------------------------------------------------------------- */
+/* assign, load, start; sets the places' offsets. False: nothing is owned, try again. */
+bool cdx_owner_load(struct cdx_stage2 *s, struct cdx_place *places, size_t n);
+/* A position outside the log: below its start (numbers jump) or above its end (the log was replaced). Holds the part then. */
+void cdx_owner_mend(struct cdx_stage2 *s, struct part *part, int64_t position, int64_t start, int64_t end);
 
 /* -- send.c ------------------------------------------------------------------------------------------------------- */
 /* Does whatever this subscription can do next. */

@@ -33,8 +33,6 @@
 #include "state/cursor.h"
 
 #define LIVE_BUDGET 2000        /* records of one turn of the loop */
-#define COMMITTED_MS 40000
-#define LOAD_MS 30000
 #define REVOKE_WAIT_MS 500      /* one black hole must not hold up everybody's rebalance */
 #define CLOSE_WAIT_MS 5000
 
@@ -70,7 +68,7 @@ struct logged *cdx_owner_copy(struct cdx_stage2 *s, const struct cdx_record *rec
     return l;
 }
 
-static void drop_logged(void *rec)
+void cdx_owner_forget(void *rec)
 {
     struct logged *l = rec;
 
@@ -94,7 +92,7 @@ void cdx_owner_mark_dirty(struct cdx_stage2 *s, struct owned *o)
     s->dirty = o;
 }
 
-static struct owned *add_owned(struct part *part, struct cdx_text id)
+struct owned *cdx_owner_add(struct part *part, struct cdx_text id)
 {
     struct owned *o = calloc(1, sizeof *o);
 
@@ -119,7 +117,7 @@ static void free_owned(struct cdx_stage2 *s, struct owned *o)
     free(o);
 }
 
-static struct part *find_part(struct cdx_stage2 *s, int32_t id)
+struct part *cdx_owner_part(struct cdx_stage2 *s, int32_t id)
 {
     struct part *part = s->parts;
 
@@ -128,7 +126,7 @@ static struct part *find_part(struct cdx_stage2 *s, int32_t id)
     return part;
 }
 
-static void drop_parts(struct cdx_stage2 *s)
+void cdx_owner_drop(struct cdx_stage2 *s)
 {
     cdx_scan_stop(s);
     while (s->parts != NULL) {
@@ -172,13 +170,8 @@ void cdx_owner_report_gap(struct cdx_stage2 *s, struct owned *o, int64_t from, i
 
 /* -- orders from the view ----------------------------------------------------------------------------------------- */
 
-struct taking {
-    struct cdx_stage2 *s;
-    struct part *part; /* while loading; else NULL: find it */
-};
-
 /* A subscription that has no cursor gets its first one: it is committed before its handshake, and counting starts behind it. */
-static void take_order(void *arg, const struct cdx_order *order)
+void cdx_owner_take(void *arg, const struct cdx_order *order)
 {
     struct taking *t = arg;
     struct cdx_stage2 *s = t->s;
@@ -189,13 +182,13 @@ static void take_order(void *arg, const struct cdx_order *order)
     for (struct part *p = part != NULL ? NULL : s->parts; p != NULL && o == NULL; p = p->next)
         o = cdx_map_get(&p->subs, id);
     if (part == NULL && o == NULL && order->sub != NULL)
-        part = find_part(s, order->sub->partition);
+        part = cdx_owner_part(s, order->sub->partition);
     if (o == NULL && part != NULL)
         o = cdx_map_get(&part->subs, id);
     if (o == NULL && part != NULL && order->sub != NULL && order->sub->wanted == CDX_REQUESTED) {
-        o = add_owned(part, id);
+        o = cdx_owner_add(part, id);
         if (o != NULL) {
-            cdx_feed_first(&o->feed, part->position, drop_logged);
+            cdx_feed_first(&o->feed, part->position, cdx_owner_forget);
             cdx_owner_mark_dirty(s, o);
         }
     }
@@ -287,16 +280,8 @@ static void begin_flush(struct cdx_stage2 *s)
         cdx_flusher_begin(s->flusher, flush, s->group, s->consumer);
         return;
     }
-    cdx_log(CDX_ERROR, "push.flush", "out of memory", CDX_KN("cursors", s->flushing_n));
-    for (size_t i = 0; i < s->flushing_n; i++) {
-        s->flushing[i]->status_dirty = true;
-        cdx_owner_mark_dirty(s, s->flushing[i]);
-    }
-    cdx_flush_carry_over(next, flush);
-    cdx_flush_free(flush);
-    free(s->flushing);
-    s->flushing = NULL;
-    s->flushing_n = 0;
+    cdx_flush_free(flush); /* nothing of it is committed: whoever goes on sends it again */
+    fail(s, "out of memory for a cursor flush; start again with more memory");
 }
 
 /* Places the live reader where we are: the same partitions, our positions. */
@@ -351,8 +336,8 @@ static void flush_undone(struct cdx_stage2 *s, struct cdx_flush *flush, const ch
         s->flushing[i]->status_dirty = s->flushing[i]->sub != NULL && s->flushing[i]->status.version != 0;
         cdx_owner_mark_dirty(s, s->flushing[i]);
     }
-    if (!cdx_flush_carry_over(s->next_flush, flush))
-        cdx_log(CDX_ERROR, "push.flush", "out of memory for delivery records", CDX_KN("cursors", s->flushing_n));
+    if (!cdx_flush_carry_over(s->next_flush, flush)) /* without them the cursors may not go on */
+        fail(s, "out of memory for delivery records; start again with more memory");
 }
 
 static void end_flush(struct cdx_stage2 *s, bool wait)
@@ -370,7 +355,7 @@ static void end_flush(struct cdx_stage2 *s, bool wait)
         cdx_count(CDX_C_FLUSH_REFUSED, 1);
         cdx_log(CDX_WARN, "push.refused", err.text, CDX_KN("cursors", s->flushing_n));
         cdx_push_cancel(s->pusher, NULL, NULL);
-        drop_parts(s);
+        cdx_owner_drop(s);
         cdx_flush_free(s->next_flush);
         s->next_flush = cdx_flush_create();
         cdx_group_free(s->group);
@@ -384,181 +369,6 @@ static void end_flush(struct cdx_stage2 *s, bool wait)
     cdx_flush_free(flush);
 }
 
-/* -- loading a partition ------------------------------------------------------------------------------------------ */
-
-/* The newest value of each key of a cursor partition. */
-struct kept {
-    struct cdx_text key, value;
-    char bytes[];
-};
-
-static bool keep_newest(void *arg, const struct cdx_record *rec)
-{
-    struct part *part = find_part(arg, rec->partition);
-    struct cdx_map *newest = part != NULL ? &part->newest : NULL;
-    struct kept *k;
-
-    if (rec->key.p == NULL || newest == NULL)
-        return true;
-    free(cdx_map_take(newest, rec->key));
-    if (rec->value.p == NULL)
-        return true;
-    k = malloc(sizeof *k + rec->key.n + rec->value.n);
-    if (k == NULL)
-        return false;
-    memcpy(k->bytes, rec->key.p, rec->key.n);
-    memcpy(k->bytes + rec->key.n, rec->value.p, rec->value.n);
-    k->key = cdx_text(k->bytes, rec->key.n);
-    k->value = cdx_text(k->bytes + rec->key.n, rec->value.n);
-    if (cdx_map_put(newest, k->key, k))
-        return true;
-    free(k);
-    return false;
-}
-
-static enum cdx_code load_cursor(struct part *part, const struct kept *k, struct cdx_err *err)
-{
-    struct cdx_mark marks[CDX_MAX_MARKS];
-    struct cdx_cursor cursor;
-    struct owned *o;
-    enum cdx_code rc = cdx_cursor_read(k->value, marks, &cursor, err);
-
-    if (rc != CDX_OK)
-        return rc;
-    o = add_owned(part, k->key);
-    if (o == NULL)
-        return cdx_fail(err, CDX_NOMEM, "flow: cursor");
-    o->cursor_committed = true;
-    o->sent_ms = cursor.sent_ms;
-    o->first_try_ms = cursor.retry_after_ms; /* until its endpoint is known */
-    return cdx_feed_load(&o->feed, &cursor, drop_logged, err);
-}
-
-/* Cursors of one partition; *checkpoint is CDX_NONE when there is none. */
-static enum cdx_code load_cursors(struct part *part, int64_t *checkpoint, struct cdx_err *err)
-{
-    struct kept *k;
-    size_t i = 0;
-    enum cdx_code rc = CDX_OK;
-
-    *checkpoint = CDX_NONE;
-    while (rc == CDX_OK && (k = cdx_map_next(&part->newest, &i)) != NULL)
-        rc = k->key.n > 0 && k->key.p[0] == '#' ? cdx_checkpoint_read(k->value, checkpoint, err) : load_cursor(part, k, err);
-    return rc;
-}
-
-static void forget_newest(struct part *part)
-{
-    struct kept *k;
-    size_t i = 0;
-
-    while ((k = cdx_map_next(&part->newest, &i)) != NULL)
-        free(k);
-    cdx_map_fini(&part->newest);
-}
-
-/* The checkpoint may lie outside the log: below its start (retention outran us) or above its end (it was replaced). */
-static void mend_position(struct cdx_stage2 *s, struct part *part, int64_t checkpoint, int64_t start, int64_t end)
-{
-    size_t i = 0;
-    struct owned *o;
-    struct cdx_numbers lost[2];
-    bool replaced = checkpoint > end;
-
-    part->position = checkpoint;
-    if (checkpoint >= start && !replaced)
-        return;
-    part->position = start;
-    part->held = true;
-    if (replaced)
-        cdx_count(CDX_C_LOG_REPLACED, 1);
-    cdx_log(CDX_ERROR, replaced ? "push.log-replaced" : "push.jump",
-            replaced ? "the log is not the one that was read before: event numbers go on, what was undelivered is gone"
-                     : "the log's retention took records that were not counted: event numbers jump",
-            CDX_KN("partition", part->id), CDX_KN("checkpoint", checkpoint), CDX_KN("start", start), CDX_KN("end", end));
-    while ((o = cdx_map_next(&part->subs, &i)) != NULL) {
-        size_t gone = replaced ? cdx_feed_replaced(&o->feed, start, &lost[0].from, &lost[0].to)
-                               : cdx_feed_jump(&o->feed, start, end - checkpoint, lost);
-        for (size_t k = 0; k < gone; k++)
-            cdx_owner_report_gap(s, o, lost[k].from, lost[k].to,
-                                 replaced ? "the log was replaced" : "the log's retention took records that were not counted; up to so many are gone");
-        cdx_owner_mark_dirty(s, o);
-    }
-}
-
-static void restore_holds(struct part *part)
-{
-    size_t i = 0;
-    struct owned *o;
-
-    while ((o = cdx_map_next(&part->subs, &i)) != NULL) {
-        if (o->lane != NULL && o->first_try_ms > 0)
-            cdx_endpoint_restore(o->lane->ep, o->first_try_ms);
-        o->first_try_ms = 0;
-    }
-}
-
-static enum cdx_code load_part(struct cdx_stage2 *s, struct part *part, struct cdx_place *place, struct cdx_err *err)
-{
-    struct taking taking = {s, part};
-    int64_t start, end, checkpoint;
-    enum cdx_code rc = load_cursors(part, &checkpoint, err);
-
-    if (rc == CDX_OK)
-        rc = cdx_consumer_bounds(s->loader, place->topic, place->partition, &start, &end, err);
-    if (rc != CDX_OK)
-        return rc;
-    if (checkpoint == CDX_NONE)
-        checkpoint = place->offset >= 0 ? place->offset : end;
-    mend_position(s, part, checkpoint, start, end);
-    part->flushed = part->held ? -1 : part->position;
-    place->offset = part->position;
-    cdx_view_each(s->view, part->id, take_order, &taking);
-    restore_holds(part);
-    return CDX_OK;
-}
-
-static bool add_parts(struct cdx_stage2 *s, const struct cdx_place *places, struct cdx_place *cursors, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct part *part = calloc(1, sizeof *part);
-        if (part == NULL)
-            return false;
-        part->id = places[i].partition;
-        part->next = s->parts;
-        s->parts = part;
-        cursors[i] = (struct cdx_place){cdx_bus_topic(s->bus, CDX_T_CURSORS), part->id, CDX_BEGINNING};
-    }
-    return true;
-}
-
-/* assign and load: committed offsets first (which waits for what is pending), then the cursors to their ends, then the subscriptions of now. */
-static bool load_all(struct cdx_stage2 *s, struct cdx_place *places, size_t n)
-{
-    struct cdx_err err = {0};
-    struct cdx_place *cursors = calloc(n + 1, sizeof *cursors);
-    enum cdx_code rc = cursors == NULL ? cdx_fail(&err, CDX_NOMEM, "flow: partitions") : CDX_OK;
-
-    if (rc == CDX_OK && n > 0)
-        rc = cdx_consumer_committed(s->consumer, places, n, COMMITTED_MS, &err);
-    if (rc == CDX_OK && !add_parts(s, places, cursors, n))
-        rc = cdx_fail(&err, CDX_NOMEM, "flow: partitions");
-    if (rc == CDX_OK)
-        rc = cdx_consumer_read_all(s->loader, cursors, n, LOAD_MS, keep_newest, s, &err);
-    if (rc == CDX_OK && !cdx_view_wait_fresh(s->view, cdx_mono_ms(s->clock), 10000))
-        rc = cdx_fail(&err, CDX_REMOTE, "the subscriptions are not read to their end yet");
-    for (size_t i = 0; rc == CDX_OK && i < n; i++)
-        rc = load_part(s, find_part(s, places[i].partition), &places[i], &err);
-    for (struct part *part = s->parts; part != NULL; part = part->next)
-        forget_newest(part);
-    free(cursors);
-    if (rc == CDX_OK)
-        return true;
-    cdx_log(CDX_WARN, "push.load", err.text, CDX_KN("partitions", n), CDX_KN("again_in_ms", 500));
-    drop_parts(s);
-    return false;
-}
-
 static void on_assign(void *arg, struct cdx_place *places, size_t n)
 {
     struct cdx_stage2 *s = arg;
@@ -567,7 +377,7 @@ static void on_assign(void *arg, struct cdx_place *places, size_t n)
     cdx_count(CDX_C_REBALANCES, 1);
     cdx_group_free(s->group);
     s->group = cdx_consumer_group(s->consumer);
-    while (!s->closing && !load_all(s, places, n)) {
+    while (!s->closing && !cdx_owner_load(s, places, n)) {
         s->beat = cdx_mono_ms(s->clock);
         cdx_thread_pause(&s->closing, 500);
     }
@@ -613,7 +423,7 @@ static void on_revoke(void *arg, const struct cdx_place *places, size_t n, bool 
         begin_flush(s);
         end_flush(s, true);
     }
-    drop_parts(s);
+    cdx_owner_drop(s);
     cdx_group_free(s->group);
     s->group = NULL;
     s->draining = s->closing;
@@ -643,7 +453,7 @@ static void on_record(struct cdx_stage2 *s, struct part *part, const struct cdx_
         o->head_ms = rec->timestamp_ms;
     counted = cdx_feed_count(&o->feed, rec->offset, l, l != NULL ? sizeof *l + l->n : 0, &queue_bounds);
     if (counted != CDX_QUEUED && l != NULL)
-        drop_logged(l);
+        cdx_owner_forget(l);
     if (counted == CDX_OVERFLOWED)
         cdx_scan_leave(s, o);
     if (counted == CDX_PASSED)
@@ -664,7 +474,7 @@ static void on_out_of_range(struct cdx_stage2 *s, struct part *part)
     if (cdx_consumer_bounds(s->loader, cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS), part->id, &start, &end, &err) == CDX_OK) {
         cdx_scan_stop(s);
         cdx_push_cancel(s->pusher, NULL, NULL); /* what is in flight is repeated, or is gone with the log */
-        mend_position(s, part, part->position, start, end);
+        cdx_owner_mend(s, part, part->position, start, end);
         if (part->held)
             part->flushed = -1;
     } else {
@@ -681,7 +491,7 @@ static bool read_live(struct cdx_stage2 *s)
 
     for (int i = 0; i < LIVE_BUDGET; i++) {
         enum cdx_polled what = cdx_consumer_poll(s->consumer, 0, &m, &err);
-        struct part *part = what == CDX_POLL_NOTHING || what == CDX_POLL_FATAL ? NULL : find_part(s, m.rec.partition);
+        struct part *part = what == CDX_POLL_NOTHING || what == CDX_POLL_FATAL ? NULL : cdx_owner_part(s, m.rec.partition);
 
         if (what == CDX_POLL_NOTHING)
             return false;
@@ -813,7 +623,7 @@ static void turn(struct cdx_stage2 *s, bool *more, bool *reader_watched)
     for (int i = 0; i < n; i++) {
         int fd = events[i].data.fd;
         if (fd == cdx_view_fd(s->view))
-            cdx_view_changes(s->view, take_order, &taking);
+            cdx_view_changes(s->view, cdx_owner_take, &taking);
         else if (fd != cdx_push_fd(s->pusher) && fd != cdx_flusher_fd(s->flusher) && read(fd, &counter, sizeof counter) < 0 && errno != EAGAIN)
             fail(s, "eventfd");
     }
@@ -955,7 +765,7 @@ void cdx_stage2_destroy(struct cdx_stage2 *s)
     if (s->pusher != NULL)
         cdx_push_cancel(s->pusher, NULL, NULL);
     if (s->parts != NULL)
-        drop_parts(s);
+        cdx_owner_drop(s);
     for (size_t i = 0; i < CDX_SCANS; i++)
         cdx_consumer_destroy(s->scans[i].reader);
     cdx_flusher_destroy(s->flusher);

@@ -17,7 +17,7 @@ struct cdx_timers {
     size_t n, cap;
 };
 
-/* Sets or moves; a timer that cannot be set for want of memory fires at the next run of any other: it is set again by its owner. Thread: one. */
+/* Sets or moves. Without memory a timer that was never set stays clear; its owner sets it again at its next change. Thread: one. */
 void cdx_timer_set(struct cdx_timers *timers, struct cdx_timer *timer, int64_t due_ms);
 void cdx_timer_clear(struct cdx_timers *timers, struct cdx_timer *timer);
 /* Fires all that are due; a fired timer is clear. */

@@ -274,7 +274,7 @@ static enum cdx_code compile_all(struct cdx_definitions *defs, struct cdx_text t
 
         cdx_buf_reset(&path);
         if (n == MAX_PATHS || !compile_alternative(alternative, type, &path, &only))
-            rc = CDX_INPUT;
+            rc = path.failed ? CDX_NOMEM : CDX_INPUT;
         else
             rc = keep_path(defs, alternative, &path, only, &found[n++]);
         rest = bar != NULL ? cdx_text(bar + 1, rest.n - len - 1) : cdx_text(NULL, 0);

@@ -68,7 +68,7 @@ enum cdx_code cdx_demo_dead_letters(struct cdx_bus *bus, const char *dir, struct
     struct looking l = {.dir = dir, .poison = poison};
     const char *topic = cdx_bus_topic(bus, CDX_T_DEAD_LETTERS);
     struct cdx_consumer *c =
-        cdx_consumer_open(bus, "demo", (struct cdx_prefetch){PREFETCH_KBYTES}, err);
+        cdx_consumer_open(bus, "demo", (struct cdx_prefetch){PREFETCH_KBYTES, 10}, err);
     int32_t n = c != NULL ? cdx_consumer_partitions(c, topic, err) : 0;
     struct cdx_place *places = n > 0 ? calloc((size_t)n, sizeof *places) : NULL;
     enum cdx_code rc =

@@ -69,6 +69,7 @@ static enum cdx_code member_key(struct group *g, const json_t *entity, size_t i,
 {
     const json_t *reference = json_object_get(entity, "reference");
     struct cdx_text head;
+    size_t n;
 
     if (reference == NULL && json_object_get(entity, "identifier") != NULL)
         return cdx_fail(err, CDX_CONFIG,
@@ -90,10 +91,13 @@ static enum cdx_code member_key(struct group *g, const json_t *entity, size_t i,
                         "Group.member[%zu].entity.reference is relative, and the sources have "
                         "different bases; give the absolute URL",
                         i);
+    n = json_string_length(reference) + (head.n == 0 ? strlen(g->base) + 1 : 0);
     cdx_buf_reset(&g->key);
     if (head.n == 0)
         cdx_buf_printf(&g->key, "%s/", g->base);
     cdx_buf_add_text(&g->key, text_of(reference));
+    if (g->key.failed && n <= CDX_MAX_MEMBER_KEY_BYTES)
+        return cdx_fail(err, CDX_NOMEM, "Group.member[%zu].entity.reference", i);
     if (g->key.failed)
         return cdx_fail(err, CDX_CONFIG,
                         "Group.member[%zu].entity.reference is longer than %d bytes with its base",

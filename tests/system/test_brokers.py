@@ -56,7 +56,7 @@ def test_cluster(ctx):
     site, sink = three_levels(ctx, cluster.bootstrap, replication=3)
     site.gateway().start()
     site.wait_active(90)
-    feeder = Feeder(site, Feed(ctx.seed), 4000, 200)
+    feeder = Feeder(site, Feed(ctx.seed), None, 150)
     for i, broker in enumerate(cluster.brokers):
         target = len(sink.numbers("everyone")) + 300
         kafka.wait_until("300 events more", 90, lambda: len(sink.numbers("everyone")) >= target)

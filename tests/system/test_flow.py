@@ -24,22 +24,23 @@ def three_levels(ctx, bootstrap=None, max_count=None, **more):
 
 class Feeder(threading.Thread):
     """
-    Produces a feed at a bounded rate until `count` is reached and `until` is past; `end` raises what it met. A producer that
+    Produces a feed at a bounded rate until `count` is reached and `until` is past; without a count until `end`. `end` waits for
+    it and raises what it met. A producer that
     a broker's fault has made useless is replaced: what is in the source topic then is the truth, lost and doubled ones too.
     """
 
     def __init__(self, site, feed, count, rate, until=0.0, deletes=0.02):
         super().__init__(daemon=True)
         self.site, self.feed, self.count, self.rate, self.until, self.deletes = site, feed, count, rate, until, deletes
-        self.sent, self.replaced, self.error = 0, 0, None
+        self.sent, self.replaced, self.error, self.enough = 0, 0, None, count is not None
         self.start()
 
     def run(self):
         begin = time.monotonic()
         try:
             writer = kafka.Writer(self.site.bootstrap)
-            while self.sent < self.count or time.monotonic() < self.until:
-                chunk = max(1, min(self.rate // 10, max(self.count - self.sent, self.rate // 10 if self.until else 0)))
+            while not self.enough or self.sent < (self.count or 0) or time.monotonic() < self.until:
+                chunk = max(1, self.rate // 10)
                 try:
                     writer.write(self.site.source, list(self.feed.changes(chunk, self.deletes)))
                 except (AssertionError, kafka.KafkaException):
@@ -53,6 +54,7 @@ class Feeder(threading.Thread):
             self.error = e
 
     def end(self):
+        self.enough = True
         self.join()
         if self.error is not None:
             raise self.error

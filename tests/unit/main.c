@@ -93,7 +93,7 @@ int main(int argc, char **argv)
     say_failures();
     failed = CU_get_number_of_tests_failed() + CU_get_number_of_suites_failed();
     passed = CU_get_number_of_tests_run() - CU_get_number_of_tests_failed();
-    printf("unit: %u passed, %u failed (%u assertions)\n", passed, failed, CU_get_number_of_asserts());
+    printf("\nunit: %u passed, %u failed (%u assertions)\n", passed, failed, CU_get_number_of_asserts());
     CU_cleanup_registry();
     return failed == 0 && passed > 0 ? 0 : 1;
 }
