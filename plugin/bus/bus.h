@@ -106,7 +106,8 @@ enum cdx_polled {
     CDX_POLL_RECORD,       /* message->rec */
     CDX_POLL_END,          /* rec.topic, partition, offset: the end of what is committed was reached */
     CDX_POLL_OUT_OF_RANGE, /* rec.topic, partition: its position is not in the log any more */
-    CDX_POLL_FATAL,        /* the client must end; `err` says why (another process has taken this instance) */
+    CDX_POLL_FATAL,        /* this consumer is done for: destroy it and join again; `err` says why. A second time within a minute is
+                              another process with our instance (CDX_CONFIG) */
 };
 struct cdx_message {
     struct cdx_record rec; /* borrowed until cdx_message_done */

@@ -240,6 +240,7 @@ static enum cdx_polled fatal(struct cdx_consumer *c, struct cdx_err *err)
     char text[256];
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(c->rk, text, sizeof text);
 
+    c->closed = true; /* there is no group to leave in order */
     if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
         cdx_fail(err, CDX_CONFIG, "another process runs with instance '%s': give each its own `instance` in the configuration", c->bus->instance);
     else

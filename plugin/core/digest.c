@@ -3,6 +3,8 @@
 
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -11,27 +13,56 @@
 const struct cdx_uuid cdx_uuid_url = {
     {0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}};
 
+/* -- OpenSSL: algorithms are looked up once, contexts kept a thread; both cost more than the hashing of a short text ---- */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t contexts;
+static EVP_MD *sha1, *sha256;
+
+static void free_context(void *ctx)
+{
+    EVP_MD_CTX_free(ctx);
+}
+
+static void look_up(void)
+{
+    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (pthread_key_create(&contexts, free_context) != 0)
+        sha1 = sha256 = NULL; /* every digest fails then, with a sentence */
+}
+
+static EVP_MD_CTX *context(void)
+{
+    EVP_MD_CTX *ctx = pthread_getspecific(contexts);
+
+    if (ctx != NULL)
+        return ctx;
+    ctx = EVP_MD_CTX_new();
+    if (ctx != NULL && pthread_setspecific(contexts, ctx) != 0) {
+        EVP_MD_CTX_free(ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
+/* The digest of two texts one behind the other. */
+static bool digest(EVP_MD *const *md, struct cdx_text a, struct cdx_text b, unsigned char *out)
+{
+    EVP_MD_CTX *ctx;
+
+    pthread_once(&once, look_up);
+    ctx = *md != NULL ? context() : NULL;
+    return ctx != NULL && EVP_DigestInit_ex2(ctx, *md, NULL) == 1 && EVP_DigestUpdate(ctx, a.p, a.n) == 1 &&
+           EVP_DigestUpdate(ctx, b.p, b.n) == 1 && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+}
+
 enum cdx_code cdx_uuid5(const struct cdx_uuid *ns, struct cdx_text name, struct cdx_uuid *out, struct cdx_err *err)
 {
     unsigned char md[SHA_DIGEST_LENGTH];
-    unsigned char small[512];
-    enum cdx_code rc = CDX_OK;
 
-    if (name.n <= sizeof small - 16) { /* one-shot: no context to allocate on the event path */
-        memcpy(small, ns->b, 16);
-        if (name.n != 0)
-            memcpy(small + 16, name.p, name.n);
-        if (EVP_Digest(small, 16 + name.n, md, NULL, EVP_sha1(), NULL) != 1)
-            return cdx_fail(err, CDX_NOMEM, "core: uuid5");
-    } else {
-        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-        if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) != 1 || EVP_DigestUpdate(ctx, ns->b, 16) != 1 ||
-            EVP_DigestUpdate(ctx, name.p, name.n) != 1 || EVP_DigestFinal_ex(ctx, md, NULL) != 1)
-            rc = cdx_fail(err, CDX_NOMEM, "core: uuid5");
-        EVP_MD_CTX_free(ctx);
-        if (rc != CDX_OK)
-            return rc;
-    }
+    if (!digest(&sha1, cdx_text((const char *)ns->b, sizeof ns->b), name, md))
+        return cdx_fail(err, CDX_NOMEM, "core: uuid5");
     memcpy(out->b, md, 16);
     out->b[6] = (unsigned char)((out->b[6] & 0x0f) | 0x50);
     out->b[8] = (unsigned char)((out->b[8] & 0x3f) | 0x80);
@@ -86,7 +117,7 @@ enum cdx_code cdx_sha256_hex(const void *p, size_t n, char out[65], struct cdx_e
 {
     unsigned char md[SHA256_DIGEST_LENGTH];
 
-    if (EVP_Digest(p != NULL ? p : "", n, md, NULL, EVP_sha256(), NULL) != 1)
+    if (!digest(&sha256, cdx_text(p, n), cdx_text(NULL, 0), md))
         return cdx_fail(err, CDX_NOMEM, "core: sha256");
     hex(md, sizeof md, out);
     out[64] = '\0';

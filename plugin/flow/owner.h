@@ -74,6 +74,7 @@ struct owned {
     struct owned *lane_next, *wait_next, *want_next, *dirty_next;
     bool waiting, wanting;
     struct scan *scan;            /* member of this scan */
+    struct owned *scan_next, **scan_at; /* in its list */
     struct cdx_timer timer;       /* handshake, next try of a message, heartbeat, end */
     /* in flight */
     enum flight flight;
@@ -103,6 +104,7 @@ struct scan {
     struct part *part;            /* NULL: idle */
     int64_t position;
     int64_t turn_ends;            /* mono */
+    struct owned *first;          /* list of members by scan_next */
     uint32_t members;
     struct cdx_message message;   /* stalled: this one waits for room */
     bool stalled, more;
@@ -125,6 +127,8 @@ struct cdx_stage2 {
     int epoll, wake;
 
     struct cdx_consumer *consumer, *loader;
+    int64_t fenced_ms;             /* mono, of the last fence; INT64_MIN */
+    bool fenced;                   /* join again at the end of this turn */
     struct cdx_group *group;       /* of this assignment */
     struct cdx_flusher *flusher;
     struct cdx_flush *next_flush;  /* delivery records and dead letters gather here */

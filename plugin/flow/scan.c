@@ -50,10 +50,24 @@ static void leave(struct owned *o)
 
     if (scan == NULL)
         return;
+    *o->scan_at = o->scan_next;
+    if (o->scan_next != NULL)
+        o->scan_next->scan_at = o->scan_at;
     o->scan = NULL;
     scan->members--;
     if (scan->counting == o)
         scan->counting = NULL;
+}
+
+static void enter(struct scan *scan, struct owned *o)
+{
+    o->scan = scan;
+    o->scan_next = scan->first;
+    o->scan_at = &scan->first;
+    if (scan->first != NULL)
+        scan->first->scan_at = &o->scan_next;
+    scan->first = o;
+    scan->members++;
 }
 
 void cdx_scan_leave(struct cdx_stage2 *s, struct owned *o)
@@ -94,20 +108,17 @@ static bool joined(struct cdx_stage2 *s, struct owned *o)
 static void end_turn(struct cdx_stage2 *s, struct scan *scan)
 {
     struct cdx_err err = {0};
-    size_t i = 0;
     struct owned *o;
 
     cdx_message_done(&scan->message);
     scan->stalled = scan->more = false;
     scan->counting = NULL;
-    while (scan->members > 0 && (o = cdx_map_next(&scan->part->subs, &i)) != NULL)
-        if (o->scan == scan) {
-            leave(o);
-            if (cdx_feed_ready(&o->feed) == 0)
-                cdx_scan_want(s, o);
-        }
+    while ((o = scan->first) != NULL) {
+        leave(o);
+        if (cdx_feed_ready(&o->feed) == 0)
+            cdx_scan_want(s, o);
+    }
     scan->part = NULL;
-    scan->members = 0;
     if (cdx_consumer_assign(scan->reader, NULL, 0, &err) != CDX_OK)
         cdx_log(CDX_WARN, "scan.end", err.text, CDX_KN("members", 0));
 }
@@ -149,8 +160,7 @@ static void begin_turn(struct cdx_stage2 *s, struct scan *scan, struct part *par
             cdx_send_pump(s, o);
             continue;
         }
-        o->scan = scan;
-        scan->members++;
+        enter(scan, o);
         if (o->feed.scan < from)
             from = o->feed.scan;
     }
@@ -167,12 +177,8 @@ static void begin_turn(struct cdx_stage2 *s, struct scan *scan, struct part *par
 /* Members have seen everything below the scan's position; whoever has reached its end joins. */
 static void advance_members(struct cdx_stage2 *s, struct scan *scan)
 {
-    size_t i = 0;
-    struct owned *o;
-
-    while (scan->members > 0 && (o = cdx_map_next(&scan->part->subs, &i)) != NULL) {
-        if (o->scan != scan)
-            continue;
+    for (struct owned *o = scan->first, *next; o != NULL; o = next) {
+        next = o->scan_next; /* joining leaves */
         cdx_feed_pick_join(&o->feed, scan->part->position, JOIN_WINDOW);
         cdx_feed_scan_passed(&o->feed, scan->position, scan->part->position);
         if (joined(s, o))
@@ -223,11 +229,9 @@ static void counted_back(struct cdx_stage2 *s, struct scan *scan)
 /* The next member whose position was removed is counted back; when there is none, the scan goes on at the start. */
 static void next_gap(struct cdx_stage2 *s, struct scan *scan)
 {
-    size_t i = 0;
-    struct owned *o;
-
-    while ((o = cdx_map_next(&scan->part->subs, &i)) != NULL) {
-        if (o->scan != scan || joined(s, o))
+    for (struct owned *o = scan->first, *next; o != NULL; o = next) {
+        next = o->scan_next;
+        if (joined(s, o))
             continue;
         if (o->feed.scan < scan->start && o->feed.chunk.n > 0)
             leave(o); /* its gap is looked at when its chunk is delivered */
@@ -354,13 +358,7 @@ static void step(struct cdx_stage2 *s, struct scan *scan)
 
 static bool has_room(const struct scan *scan)
 {
-    size_t i = 0;
-    const struct owned *o;
-
-    while ((o = cdx_map_next(&scan->part->subs, &i)) != NULL)
-        if (o->scan == scan)
-            return o->feed.chunk.n * 2 <= bounds_of(o)->events;
-    return true;
+    return scan->first == NULL || scan->first->feed.chunk.n * 2 <= bounds_of(scan->first)->events;
 }
 
 static struct part *next_wanting(struct cdx_stage2 *s)

@@ -242,6 +242,12 @@ static const char *endpoint_id(const struct owned *o)
 
 /* -- what happened, for the record -------------------------------------------------------------------------------- */
 
+static void add_number(struct cdx_buf *b, const char *before, int64_t n)
+{
+    cdx_buf_add_z(b, before);
+    cdx_buf_add_i64(b, n);
+}
+
 /* The disclosure record of one attempt: what went where, and how it ended (cdex.deliveries). */
 static void record_delivery(struct cdx_stage2 *s, struct owned *o, const struct cdx_verdict *v)
 {
@@ -250,11 +256,19 @@ static void record_delivery(struct cdx_stage2 *s, struct owned *o, const struct 
     struct cdx_out out = {CDX_T_DELIVERIES, o->part->id, cdx_text_z(o->id), {0}, NULL, 0, 0};
 
     cdx_buf_reset(b);
-    cdx_buf_printf(b, "{\"first\":%lld,\"last\":%lld,\"bundle\":\"%s\",\"outcome\":\"%s\",\"status\":%d,\"attempt\":%u,\"at\":\"%s\",\"durationMs\":%lld",
-                   (long long)o->first, (long long)o->last, o->bundle, cdx_outcome_text(v->outcome), v->http_status, o->attempts,
-                   cdx_instant_format(cdx_wall_ms(s->clock), when), (long long)v->duration_ms);
+    add_number(b, "{\"first\":", o->first);
+    add_number(b, ",\"last\":", o->last);
+    cdx_buf_add_z(b, ",\"bundle\":\"");
+    cdx_buf_add_z(b, o->bundle);
+    cdx_buf_add_z(b, "\",\"outcome\":\"");
+    cdx_buf_add_z(b, cdx_outcome_text(v->outcome));
+    add_number(b, "\",\"status\":", v->http_status);
+    add_number(b, ",\"attempt\":", o->attempts);
+    cdx_buf_add_z(b, ",\"at\":\"");
+    cdx_buf_add_z(b, cdx_instant_format(cdx_wall_ms(s->clock), when));
+    add_number(b, "\",\"durationMs\":", v->duration_ms);
     if (o->withheld > 0)
-        cdx_buf_printf(b, ",\"withheld\":%u", o->withheld);
+        add_number(b, ",\"withheld\":", o->withheld);
     cdx_buf_add_z(b, ",\"endpoint\":");
     cdx_buf_add_json(b, cdx_text_z(endpoint_id(o)));
     cdx_buf_add_z(b, ",\"focus\":[");

@@ -22,7 +22,7 @@
 #include "model/conf.h"
 
 #define VIEW_AGE_MS 800        /* at most when a record is taken; below the 1 s from resource record to `active` */
-#define BATCH_BYTES (8u << 20) /* produced in one transaction */
+#define BATCH_BYTES (16u << 20) /* produced in one transaction */
 
 static void fail(struct cdx_stage1 *s, const char *text)
 {
@@ -197,6 +197,48 @@ static void on_record(struct cdx_stage1 *s, const struct cdx_record *rec)
 
 /* -- the thread --------------------------------------------------------------------------------------------------- */
 
+static bool join(struct cdx_stage1 *s, struct cdx_err *err)
+{
+    struct cdx_rebalance rebalance = {on_assign, on_revoke, s};
+    char **topics = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->conf->sources_n; i++)
+        n += s->conf->sources[i].topics_n;
+    topics = calloc(n + 1, sizeof *topics);
+    n = 0;
+    for (size_t i = 0; topics != NULL && i < s->conf->sources_n; i++)
+        for (size_t k = 0; k < s->conf->sources[i].topics_n; k++)
+            topics[n++] = s->conf->sources[i].topics[k];
+    s->consumer = topics != NULL ? cdx_consumer_join(s->bus, "match", topics, n, true, &rebalance, err) : NULL;
+    free(topics);
+    return s->consumer != NULL;
+}
+
+/* Fenced: perhaps only because the broker was away for long. What is open is rolled back and read again by the new member. */
+static void join_again(struct cdx_stage1 *s, const char *why)
+{
+    struct cdx_err err = {0};
+
+    if (!cdx_thread_again(&s->fenced_ms, cdx_mono_ms(s->clock))) {
+        fail(s, why);
+        return;
+    }
+    cdx_log(CDX_WARN, "match.join-again", why, CDX_KV("instance", s->conf->instance));
+    if (s->open)
+        cdx_producer_abort(s->producer, NULL);
+    forget_batch(s);
+    cdx_consumer_destroy(s->consumer);
+    s->consumer = NULL;
+    cdx_sources_drop(s);
+    s->ready = false;
+    while (!s->closing && !join(s, &err)) {
+        cdx_log(CDX_WARN, "match.open", err.text, CDX_KN("again_in_ms", 1000));
+        err = (struct cdx_err){0};
+        cdx_thread_pause(&s->closing, 1000);
+    }
+}
+
 static void turn(struct cdx_stage1 *s)
 {
     struct cdx_err err = {0};
@@ -220,16 +262,12 @@ static void turn(struct cdx_stage1 *s)
         if (part != NULL)
             out_of_range(s, part);
     } else if (what == CDX_POLL_FATAL) {
-        fail(s, err.text);
+        join_again(s, err.text);
     }
 }
 
 static bool open_all(struct cdx_stage1 *s, struct cdx_err *err)
 {
-    struct cdx_rebalance rebalance = {on_assign, on_revoke, s};
-    char **topics = NULL;
-    size_t n = 0;
-
     if (s->producer == NULL && (s->producer = cdx_producer_create(s->bus, "match", true, err)) == NULL)
         return false;
     if (s->loader == NULL && (s->loader = cdx_consumer_open(s->bus, "state", (struct cdx_prefetch){16384, 10}, err)) == NULL)
@@ -237,16 +275,7 @@ static bool open_all(struct cdx_stage1 *s, struct cdx_err *err)
     s->state_partitions = cdx_consumer_partitions(s->loader, cdx_bus_topic(s->bus, CDX_T_TRIGGER_STATE), err);
     if (s->state_partitions == 0)
         return false;
-    for (size_t i = 0; i < s->conf->sources_n; i++)
-        n += s->conf->sources[i].topics_n;
-    topics = calloc(n + 1, sizeof *topics);
-    n = 0;
-    for (size_t i = 0; topics != NULL && i < s->conf->sources_n; i++)
-        for (size_t k = 0; k < s->conf->sources[i].topics_n; k++)
-            topics[n++] = s->conf->sources[i].topics[k];
-    s->consumer = topics != NULL ? cdx_consumer_join(s->bus, "match", topics, n, true, &rebalance, err) : NULL;
-    free(topics);
-    return s->consumer != NULL;
+    return join(s, err);
 }
 
 static void *run(void *arg)
@@ -282,6 +311,7 @@ struct cdx_stage1 *cdx_stage1_create(const struct cdx_conf *conf, struct cdx_bus
     s->bus = bus;
     s->view = view;
     s->clock = clock;
+    s->fenced_ms = INT64_MIN;
     s->random = (uint64_t)cdx_wall_ms(clock) * 2654435761u + 88172645463325252u;
     s->event = cdx_arena_create(CDX_MAX_ARENA_BYTES, err);
     s->batch = cdx_arena_create(CDX_MAX_ARENA_BYTES, err);

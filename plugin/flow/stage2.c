@@ -496,7 +496,11 @@ static bool read_live(struct cdx_stage2 *s)
         if (what == CDX_POLL_NOTHING)
             return false;
         if (what == CDX_POLL_FATAL) {
-            fail(s, err.text);
+            s->fenced = cdx_thread_again(&s->fenced_ms, cdx_mono_ms(s->clock));
+            if (s->fenced)
+                cdx_log(CDX_WARN, "push.join-again", err.text, CDX_KV("instance", s->conf->instance));
+            else
+                fail(s, err.text);
             return false;
         }
         if (part != NULL && what == CDX_POLL_RECORD)
@@ -640,21 +644,49 @@ static void turn(struct cdx_stage2 *s, bool *more, bool *reader_watched)
     answer_standings(s);
 }
 
-static bool open_all(struct cdx_stage2 *s, struct cdx_err *err)
+static bool join(struct cdx_stage2 *s, struct cdx_err *err)
 {
     struct cdx_rebalance rebalance = {on_assign, on_revoke, s};
     char *topics[] = {(char *)cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS)};
 
+    s->consumer = cdx_consumer_join(s->bus, "push", topics, 1, false, &rebalance, err);
+    return s->consumer != NULL && watch(s, cdx_consumer_fd(s->consumer));
+}
+
+static bool open_all(struct cdx_stage2 *s, struct cdx_err *err)
+{
     if (s->loader == NULL && (s->loader = cdx_consumer_open(s->bus, "cursors", (struct cdx_prefetch){8192, 10}, err)) == NULL)
         return false;
-    if (s->flusher == NULL && (s->flusher = cdx_flusher_create(s->bus, err)) == NULL) /* before the group: aborts what a former self left open */
-        return false;
+    if (s->flusher == NULL) { /* before the group: aborts what a former self left open */
+        s->flusher = cdx_flusher_create(s->bus, err);
+        if (s->flusher == NULL || !watch(s, cdx_flusher_fd(s->flusher)))
+            return false;
+    }
     if (!cdx_view_wait_fresh(s->view, 0, 1000)) {
         cdx_fail(err, CDX_REMOTE, "waiting for the subscriptions to be read");
         return false;
     }
-    s->consumer = cdx_consumer_join(s->bus, "push", topics, 1, false, &rebalance, err);
-    return s->consumer != NULL && watch(s, cdx_consumer_fd(s->consumer)) && watch(s, cdx_flusher_fd(s->flusher));
+    return join(s, err);
+}
+
+/* Fenced: perhaps only because the broker was away for long. Nothing of the old assignment goes on. */
+static void join_again(struct cdx_stage2 *s)
+{
+    struct cdx_err err = {0};
+
+    s->fenced = s->ready = false;
+    cdx_push_cancel(s->pusher, NULL, NULL);
+    end_flush(s, true);
+    cdx_owner_drop(s);
+    cdx_group_free(s->group);
+    s->group = NULL;
+    cdx_consumer_destroy(s->consumer);
+    s->consumer = NULL;
+    while (!s->closing && !join(s, &err)) {
+        cdx_log(CDX_WARN, "push.open", err.text, CDX_KN("again_in_ms", 500));
+        err = (struct cdx_err){0};
+        cdx_thread_pause(&s->closing, 500);
+    }
 }
 
 static void *run(void *arg)
@@ -672,8 +704,11 @@ static void *run(void *arg)
     }
     s->housekeeping.fire = on_housekeeping;
     cdx_timer_set(&s->timers, &s->housekeeping, cdx_mono_ms(s->clock) + 1000);
-    while (!s->closing && !s->has_failed)
+    while (!s->closing && !s->has_failed) {
         turn(s, &more, reader_watched);
+        if (s->fenced)
+            join_again(s);
+    }
     if (s->consumer != NULL && !s->has_failed) {
         cdx_scan_stop(s);
         wait_in_flight(s, CLOSE_WAIT_MS);
@@ -717,6 +752,7 @@ struct cdx_stage2 *cdx_stage2_create(const struct cdx_conf *conf, struct cdx_bus
     s->bus = bus;
     s->view = view;
     s->clock = clock;
+    s->fenced_ms = INT64_MIN;
     s->random = (uint64_t)cdx_wall_ms(clock) * 2862933555777941757u + 3037000493u;
     pthread_mutex_init(&s->lock, NULL);
     cdx_cond_init(&s->cond);

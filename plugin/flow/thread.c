@@ -43,3 +43,11 @@ void cdx_thread_pause(const atomic_bool *closing, int64_t ms)
     while (!*closing && (now = cdx_mono_ms(&cdx_clock_system)) < until)
         poll(NULL, 0, until - now > 50 ? 50 : (int)(until - now));
 }
+
+bool cdx_thread_again(int64_t *last_ms, int64_t now_ms)
+{
+    bool first = *last_ms == INT64_MIN || now_ms - *last_ms > 60000;
+
+    *last_ms = now_ms;
+    return first;
+}

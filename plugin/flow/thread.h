@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/count.h"
@@ -16,6 +17,8 @@ void cdx_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t un
 void cdx_thread_name(const char *name);
 /* Sets the counter to this thread's CPU time. */
 void cdx_thread_cpu(enum cdx_counter counter);
+/* A fence at `now_ms`: true when it is the first for a minute, and worth another try. *last_ms: INT64_MIN at first. */
+bool cdx_thread_again(int64_t *last_ms, int64_t now_ms);
 /* Waits `ms`, or until *closing. For waits between tries of something outside. */
 void cdx_thread_pause(const atomic_bool *closing, int64_t ms);
 

@@ -30,6 +30,7 @@
 #include "model/conf.h"
 
 #define ASK_ENDS_MS 200
+#define FETCH_WAIT_MS 50 /* the question for the ends waits behind the fetch that is out */
 #define STALE_MS 2000   /* an age worth a line: stage 1 waits for a fresh view */
 #define BUILD_AT 20000 /* changes that are gathered at most before an index is built */
 
@@ -380,7 +381,7 @@ static bool open_reader(struct cdx_view *view, struct cdx_err *err)
     const char *subs = cdx_bus_topic(view->bus, CDX_T_SUBSCRIPTIONS), *rosters = cdx_bus_topic(view->bus, CDX_T_ROSTERS);
 
     if (view->reader == NULL)
-        view->reader = cdx_consumer_open(view->bus, "view", (struct cdx_prefetch){8192, 500}, err);
+        view->reader = cdx_consumer_open(view->bus, "view", (struct cdx_prefetch){8192, FETCH_WAIT_MS}, err);
     if (view->reader == NULL)
         return false;
     view->partitions = cdx_consumer_partitions(view->reader, subs, err);

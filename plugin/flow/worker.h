@@ -67,6 +67,7 @@ struct cdx_stage1 {
     /* match thread only */
     struct cdx_consumer *consumer;
     struct cdx_consumer *loader;   /* reads state partitions */
+    int64_t fenced_ms;             /* mono, of the last fence; INT64_MIN */
     struct cdx_producer *producer;
     struct cdx_group *group;       /* owned; taken at assign, of this assignment only: what is asked later may be of a newer generation */
     int32_t state_partitions;

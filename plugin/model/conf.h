@@ -55,7 +55,7 @@ struct cdx_conf {
     bool role_match, role_push, role_api;
     /* match */
     int64_t commit_ms;              /* match."stage1.commit.ms" 20 */
-    int64_t batch_records;          /* match."stage1.batch.records" 1000 */
+    int64_t batch_records;          /* match."stage1.batch.records" 4000 */
     /* push */
     bool push_http;
     char **push_allow; size_t push_allow_n;

@@ -237,7 +237,7 @@ const struct cdx_conf_row cdx_conf_rows[] = {
      .help = "Stage 1: source topics to the notifications log"},
     {"match", "stage1.commit.ms", CDX_CONF_INT, CONF(commit_ms), .fallback = "20", .min = 1,
      .max = 5000, .unit = "ms", .help = "A transaction is committed when it is so old"},
-    {"match", "stage1.batch.records", CDX_CONF_INT, CONF(batch_records), .fallback = "1000",
+    {"match", "stage1.batch.records", CDX_CONF_INT, CONF(batch_records), .fallback = "4000",
      .min = 1, .max = 100000, .unit = "records",
      .help = "A transaction is committed when it has so many source records"},
 

@@ -6,6 +6,7 @@
  */
 #include "ops/ops.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,6 +204,17 @@ static int wait_for_end(struct daemon *d, const sigset_t *signals)
     }
 }
 
+/*
+ * Kafka's and our threads hand buffers to each other; with an arena a thread, what one frees is of no use to the next, and
+ * a burst stays in memory for ever. Fetched blocks are mapped one by one and go back to the system when they are read.
+ */
+static void limit_malloc(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 int cdx_ops_run(const struct cdx_args *args)
 {
     struct daemon d = {0};
@@ -210,6 +222,7 @@ int cdx_ops_run(const struct cdx_args *args)
     int rc = CDX_EXIT_FINDING;
     sigset_t signals;
 
+    limit_malloc();
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
