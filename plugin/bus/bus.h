@@ -157,6 +157,9 @@ bool cdx_topic_matches(const char *expression, const char *topic);
 struct cdx_producer *cdx_producer_create(struct cdx_bus *bus, const char *name, bool transactional, struct cdx_err *err);
 void cdx_producer_destroy(struct cdx_producer *p);
 
+/* The id that the Kafka cluster gave itself; "unknown" when it does not say within 5 s. Borrowed. */
+const char *cdx_producer_cluster(struct cdx_producer *p);
+
 struct cdx_out {
     enum cdx_topic topic;
     int32_t partition;             /* -1: by key */

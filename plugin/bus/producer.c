@@ -26,6 +26,7 @@ struct cdx_producer {
     bool transactional;
     rd_kafka_t *rk;      /* owned; NULL after a fatal error until the next begin */
     rd_kafka_topic_t *topics[CDX_TOPICS]; /* owned */
+    char *cluster;       /* owned by librdkafka; NULL until asked for */
     uint64_t failed;     /* messages that were not acknowledged, not transactional */
 };
 
@@ -131,9 +132,18 @@ void cdx_producer_destroy(struct cdx_producer *p)
 {
     if (p == NULL)
         return;
+    if (p->cluster != NULL)
+        rd_kafka_mem_free(NULL, p->cluster);
     drop_client(p);
     free(p->name);
     free(p);
+}
+
+const char *cdx_producer_cluster(struct cdx_producer *p)
+{
+    if (p->cluster == NULL && p->rk != NULL)
+        p->cluster = rd_kafka_clusterid(p->rk, STEP_MS);
+    return p->cluster != NULL ? p->cluster : "unknown";
 }
 
 static rd_kafka_headers_t *make_headers(const struct cdx_out *out)

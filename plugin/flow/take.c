@@ -183,7 +183,7 @@ static enum cdx_code take_change(struct cdx_stage1 *s, const struct cdx_record *
     struct cdx_before before = {0};
     struct cdx_match m;
     bool kept = cdx_topics_needs_state(s->topics, c->type);
-    struct cdx_render r = {.rec = rec, .record_sha256 = sha256, .cluster = cdx_bus_bootstrap(s->bus), .change = c,
+    struct cdx_render r = {.rec = rec, .record_sha256 = sha256, .cluster = cdx_producer_cluster(s->producer), .change = c,
                            .author = {part->source->org_reference, part->source->org_display},
                            .transmitter = {s->conf->org_reference, s->conf->org_display}, .base = s->conf->api_base};
     enum cdx_code rc = key.p == NULL ? cdx_fail(err, CDX_NOMEM, "flow: change") : CDX_OK;

@@ -25,6 +25,7 @@
 
 #define STOP_MS 9000
 #define LOOK_MS 200
+#define TRIM_EVERY 25 /* looks: what a burst took goes back to the system within 5 s */
 
 struct daemon {
     struct cdx_conf *conf;
@@ -185,7 +186,7 @@ static int wait_for_end(struct daemon *d, const sigset_t *signals)
     char text[512], why[160];
     bool said = false;
 
-    for (;;) {
+    for (unsigned looks = 1;; looks++) {
         int sig = sigtimedwait(signals, NULL, &look);
         if (sig == SIGTERM || sig == SIGINT)
             return CDX_EXIT_OK;
@@ -193,6 +194,8 @@ static int wait_for_end(struct daemon *d, const sigset_t *signals)
             cdx_log(CDX_INFO, "run.reload", "topics, subscriptions and rosters are read again", CDX_KV("file", d->conf->file));
             cdx_flow_reload(d->flow);
         }
+        if (looks % TRIM_EVERY == 0)
+            malloc_trim(0);
         if (!said && cdx_flow_ready(d->flow, why, sizeof why)) {
             cdx_log(CDX_INFO, "run.ready", "", CDX_KN("ops_port", cdx_ops_http_port(d->http)));
             said = true;

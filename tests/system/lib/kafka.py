@@ -51,6 +51,15 @@ def free_ports(n):
             s.close()
 
 
+def least_within(seconds, measure, enough):
+    """The least that is measured within so many seconds; ends when it is below `enough`."""
+    end, least = time.monotonic() + seconds, measure()
+    while least >= enough and time.monotonic() < end:
+        time.sleep(0.2)
+        least = min(least, measure())
+    return least
+
+
 def wait_until(what, seconds, condition, every=0.05):
     """The first true value of `condition`, asked until the bound; a bound that is passed is a failure named `what`."""
     end = time.monotonic() + seconds
