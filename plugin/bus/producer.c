@@ -79,7 +79,7 @@ static enum cdx_code open_client(struct cdx_producer *p, struct cdx_err *err)
     char id[300], max[16];
     struct cdx_setting settings[] = {
         {"enable.idempotence", "true"},
-        {"linger.ms", "2"},
+        {"linger.ms", p->transactional ? "20" : "2"}, /* a request a partition: a transaction sends when it ends, or when a batch is full */
         {"message.max.bytes", max},
         {"partitioner", "murmur2_random"},
         {"transactional.id", id},

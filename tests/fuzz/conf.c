@@ -10,7 +10,6 @@ static void tell(void *arg, const char *text)
     *(size_t *)arg += text[0] != '\0';
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
@@ -30,10 +29,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     free(text);
     return 0;
 }
-
-#ifndef CDX_LIBFUZZER
-int main(int argc, char **argv)
-{
-    return fuzz_main(argc, argv, LLVMFuzzerTestOneInput);
-}
-#endif

@@ -43,7 +43,6 @@ static void must_come_back(const struct cdx_cursor *cursor)
     cdx_buf_fini(&buf);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct cdx_text value = cdx_text((const char *)data, size);
@@ -59,10 +58,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must_load_as_itself(&cursor);
     return 0;
 }
-
-#ifndef CDX_LIBFUZZER
-int main(int argc, char **argv)
-{
-    return fuzz_main(argc, argv, LLVMFuzzerTestOneInput);
-}
-#endif

@@ -10,7 +10,6 @@
 #include "model/change.h"
 #include "model/record.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 /* What match, notify and the trigger state rely on: model/change.h. */
 static void check(const struct cdx_changes *changes)
@@ -53,10 +52,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     decode(CDX_LIT("fhir"), &(struct cdx_record){.key = text}, arena);
     return 0;
 }
-
-#ifndef CDX_LIBFUZZER
-int main(int argc, char **argv)
-{
-    return fuzz_main(argc, argv, LLVMFuzzerTestOneInput);
-}
-#endif

@@ -6,7 +6,6 @@
 #include "core/limits.h"
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
@@ -23,10 +22,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     }
     return 0;
 }
-
-#ifndef CDX_LIBFUZZER
-int main(int argc, char **argv)
-{
-    return fuzz_main(argc, argv, LLVMFuzzerTestOneInput);
-}
-#endif

@@ -64,10 +64,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cdx_rosters_destroy(r);
     return 0;
 }
-
-#ifndef CDX_LIBFUZZER
-int main(int argc, char **argv)
-{
-    return fuzz_main(argc, argv, LLVMFuzzerTestOneInput);
-}
-#endif

@@ -9,7 +9,6 @@
 #include "core/limits.h"
 #include "model/subscription.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 static void check_filters(const struct cdx_filter *filters, size_t n)
 {
@@ -49,10 +48,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     cdx_sub_unref(sub);
     return 0;
 }
-
-#ifndef CDX_LIBFUZZER
-int main(int argc, char **argv)
-{
-    return fuzz_main(argc, argv, LLVMFuzzerTestOneInput);
-}
-#endif

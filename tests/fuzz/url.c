@@ -10,7 +10,6 @@
 #include "fuzz.h"
 #include "net/guard.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 static char *part(CURLU *u, CURLUPart what, unsigned flags)
 {
@@ -71,10 +70,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     free(url);
     return 0;
 }
-
-#ifndef CDX_LIBFUZZER
-int main(int argc, char **argv)
-{
-    return fuzz_main(argc, argv, LLVMFuzzerTestOneInput);
-}
-#endif

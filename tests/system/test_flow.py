@@ -107,6 +107,36 @@ def test_kill9(ctx):
     gateway.stop()
 
 
+def test_transaction_aborted(ctx):
+    """
+    design.md 4.1: a transaction that ends half-way leaves nothing visible and nothing lost. The process is stopped while one is
+    open, for so long that the broker aborts it and gives its partitions away; then it goes on as a zombie.
+    """
+    site, sink = three_levels(ctx)
+    gateway = site.gateway().start()
+    site.wait_active()
+    log = site.prefix + "notifications"
+    feeder = Feeder(site, Feed(ctx.seed), None, 800)
+
+    def caught_open():
+        """Stopped with records of a transaction that nobody has decided."""
+        gateway.freeze()
+        if len(kafka.read_all(site.bootstrap, log, committed=False)) > len(kafka.read_all(site.bootstrap, log)):
+            return True
+        gateway.thaw()
+        return False
+
+    kafka.wait_until("a transaction is open", 60, caught_open)
+    frozen = time.time()
+    kafka.wait_until("the broker has given it up", 40, lambda: time.time() > frozen + 25)  # its timeout, its scan every 10 s
+    gateway.thaw()
+    feeder.end()
+    ctx.note("repeats %s", site.settle(sink, 120))
+    aborted = len(kafka.read_all(site.bootstrap, log, committed=False)) - len(kafka.read_all(site.bootstrap, log))
+    ctx.note("%d records of rolled back transactions lie in the log, and nobody was told of them", aborted)
+    assert aborted > 0, "no transaction was rolled back"
+
+
 def test_sigterm_drains(ctx):
     """delivery.md 11: SIGTERM waits for what is in flight and flushes; so nothing is lost and nothing is sent twice."""
     site, sink = three_levels(ctx, max_count=5)

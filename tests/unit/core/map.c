@@ -9,7 +9,7 @@
 #define KEYS 600
 #define STEPS 60000
 
-static char names[KEYS][16];
+static char names[KEYS][32];
 static int values[KEYS][2];
 
 static struct cdx_text key_of(size_t i)
