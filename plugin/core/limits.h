@@ -24,6 +24,8 @@
 /* Filters of one Subscription, values of one or-list, tuples that one Subscription may take in the index. */
 #define CDX_MAX_FILTERS 16
 #define CDX_MAX_FILTER_VALUES 64
+/* One value of a filter: a system URI and a code, with room. */
+#define CDX_MAX_FILTER_VALUE_BYTES 1024
 #define CDX_MAX_FILTER_TUPLES 256
 /* Values of one search parameter on one resource that are probed. */
 #define CDX_MAX_PARAM_VALUES 256

@@ -48,4 +48,26 @@ static inline int cdx_text_cmp(struct cdx_text a, struct cdx_text b)
     return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
 }
 
+/* Cuts at the first `c`; false: there is none, nothing is written. */
+static inline bool cdx_text_cut(struct cdx_text t, char c, struct cdx_text *head, struct cdx_text *tail)
+{
+    const char *at = t.n != 0 ? (const char *)memchr(t.p, c, t.n) : NULL;
+
+    if (at == NULL)
+        return false;
+    *head = cdx_text(t.p, (size_t)(at - t.p));
+    *tail = cdx_text(at + 1, t.n - head->n - 1);
+    return true;
+}
+
+/* 1..max bytes of ASCII letters, digits and what `more` holds. */
+static inline bool cdx_text_is_word(struct cdx_text t, const char *more, size_t max)
+{
+    for (size_t i = 0; i < t.n; i++)
+        if (!((t.p[i] | 32) >= 'a' && (t.p[i] | 32) <= 'z') && !(t.p[i] >= '0' && t.p[i] <= '9') &&
+            (t.p[i] == '\0' || strchr(more, t.p[i]) == NULL))
+            return false;
+    return t.n != 0 && t.n <= max;
+}
+
 #endif

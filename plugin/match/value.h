@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "core/limits.h"
 #include "core/text.h"
 #include "fhir/view.h"
 #include "match/definitions.h"

@@ -52,267 +52,6 @@ bool cdx_sub_status_parse(struct cdx_text text, enum cdx_sub_status *out)
     return false;
 }
 
-/* -- filter texts (subscriptions.md 1.4, 4.1) ----------------------------------------------------------------- */
-
-/* One filter text while it is read. */
-struct criteria {
-    struct cdx_text text;
-    struct cdx_text type;       /* empty: any */
-    struct cdx_filter *filters; /* owned until handed over */
-    size_t n;
-    struct cdx_err *err;
-};
-
-static void free_filter(struct cdx_filter *f)
-{
-    for (size_t i = 0; i < f->values_n; i++) {
-        OPENSSL_cleanse(f->values[i], strlen(f->values[i])); /* it names a patient */
-        free(f->values[i]);
-    }
-    free(f->values);
-    free(f->type);
-    free(f->param);
-    free(f->modifier);
-}
-
-void cdx_filters_free(struct cdx_filter *filters, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free_filter(&filters[i]);
-    free(filters);
-}
-
-/* `at` is where in the text the refused part begins, from 1. The part itself may name a patient and is not repeated. */
-static enum cdx_code refuse(const struct criteria *c, const char *at, const char *why)
-{
-    return cdx_fail(c->err, CDX_INPUT, "filter at character %zu: %s", (size_t)(at - c->text.p) + 1, why);
-}
-
-static enum cdx_code no_memory(struct cdx_err *err)
-{
-    return cdx_fail(err, CDX_NOMEM, "model: subscription");
-}
-
-static char *copy_z(struct cdx_text t)
-{
-    char *p = malloc(t.n + 1);
-
-    if (p == NULL)
-        return NULL;
-    if (t.n != 0)
-        memcpy(p, t.p, t.n);
-    p[t.n] = '\0';
-    return p;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
-/* %XX becomes its byte, everything else stays, '+' too (4.1 step 3). Writes at most t.n bytes. */
-static size_t percent_decode(struct cdx_text t, char *out)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < t.n; i++) {
-        int hi = t.p[i] == '%' && i + 2 < t.n ? hex_digit(t.p[i + 1]) : -1;
-        int lo = hi >= 0 ? hex_digit(t.p[i + 2]) : -1;
-        if (lo >= 0)
-            i += 2;
-        out[n++] = lo >= 0 ? (char)(hi << 4 | lo) : t.p[i];
-    }
-    return n;
-}
-
-static bool is_name(struct cdx_text t, const char *more)
-{
-    for (size_t i = 0; i < t.n; i++)
-        if (!((t.p[i] | 32) >= 'a' && (t.p[i] | 32) <= 'z') && !(t.p[i] >= '0' && t.p[i] <= '9') &&
-            (t.p[i] == '\0' || strchr(more, t.p[i]) == NULL))
-            return false;
-    return t.n != 0 && t.n <= CDX_MAX_ID_BYTES;
-}
-
-/* Cuts `t` at the first `c`; false: there is none. */
-static bool cut(struct cdx_text t, char c, struct cdx_text *head, struct cdx_text *tail)
-{
-    const char *at = t.n != 0 ? memchr(t.p, c, t.n) : NULL;
-
-    if (at == NULL)
-        return false;
-    *head = cdx_text(t.p, (size_t)(at - t.p));
-    *tail = cdx_text(at + 1, t.n - head->n - 1);
-    return true;
-}
-
-/* "Type.param:modifier" without '='. */
-static enum cdx_code read_name(struct criteria *c, struct cdx_text name, const char *at, struct cdx_filter *f)
-{
-    struct cdx_text modifier = cdx_text(NULL, 0), type = c->type, head, tail;
-
-    if (cut(name, ':', &head, &tail)) {
-        name = head;
-        modifier = tail;
-        if (!is_name(modifier, "-"))
-            return refuse(c, at, "the modifier behind ':' is malformed, or a chain; chains are not supported");
-    }
-    if (cut(name, '.', &head, &tail) && cdx_type_name_valid(head)) {
-        if (type.n != 0 && !cdx_text_eq(type, head))
-            return refuse(c, at, "terms of one filter have different types; use one filter-criteria extension for each");
-        type = head;
-        name = tail;
-    }
-    if (!is_name(name, "_.-"))
-        return refuse(c, at, "a parameter name is needed: [Type.]name[:modifier]=value");
-    f->param = copy_z(name);
-    f->type = type.n != 0 ? copy_z(type) : NULL;
-    f->modifier = modifier.n != 0 ? copy_z(modifier) : NULL;
-    if (f->param == NULL || (type.n != 0 && f->type == NULL) || (modifier.n != 0 && f->modifier == NULL))
-        return no_memory(c->err);
-    return CDX_OK;
-}
-
-/* Bytes up to the next comma that is not escaped, or an error's reason. */
-static const char *next_alternative(struct cdx_text rest, size_t *n)
-{
-    for (*n = 0; *n < rest.n && rest.p[*n] != ','; ++*n) {
-        if ((unsigned char)rest.p[*n] < ' ' || rest.p[*n] == 0x7F)
-            return "a value holds a control character";
-        if (rest.p[*n] != '\\')
-            continue;
-        if (++*n == rest.n || rest.p[*n] == '\0' || strchr(",|$\\", rest.p[*n]) == NULL)
-            return "a backslash can only stand before , | $ or another backslash";
-    }
-    if (*n == 0)
-        return "a value is empty";
-    return *n <= CDX_MAX_FILTER_VALUE_BYTES ? NULL : "a value is too long";
-}
-
-static enum cdx_code read_values(struct criteria *c, struct cdx_text rest, const char *at, struct cdx_filter *f)
-{
-    f->values = calloc(CDX_MAX_FILTER_VALUES, sizeof *f->values);
-    if (f->values == NULL)
-        return no_memory(c->err);
-    for (;;) {
-        size_t n;
-        const char *why = next_alternative(rest, &n);
-        if (why != NULL)
-            return refuse(c, at, why);
-        if (f->values_n == CDX_MAX_FILTER_VALUES)
-            return refuse(c, at, "more values in one filter than are allowed; use several subscriptions");
-        f->values[f->values_n] = copy_z(cdx_text(rest.p, n));
-        if (f->values[f->values_n] == NULL)
-            return no_memory(c->err);
-        f->values_n++;
-        if (n == rest.n)
-            return CDX_OK;
-        rest = cdx_text(rest.p + n + 1, rest.n - n - 1);
-    }
-}
-
-/* name=value, decoded; on error the filter holds what was made so far. */
-static enum cdx_code read_term(struct criteria *c, struct cdx_text term, struct cdx_filter *f)
-{
-    struct cdx_text name, value;
-    char *decoded;
-    size_t name_n;
-    enum cdx_code rc;
-
-    if (!cut(term, '=', &name, &value))
-        return refuse(c, term.p, "there is no '='; write name=value");
-    decoded = malloc(term.n + 1);
-    if (decoded == NULL)
-        return no_memory(c->err);
-    name_n = percent_decode(name, decoded);
-    rc = read_name(c, cdx_text(decoded, name_n), term.p, f);
-    if (rc == CDX_OK)
-        rc = read_values(c, cdx_text(decoded + name_n, percent_decode(value, decoded + name_n)), value.p, f);
-    OPENSSL_cleanse(decoded, term.n);
-    free(decoded);
-    return rc;
-}
-
-static enum cdx_code add_term(struct criteria *c, struct cdx_text term)
-{
-    struct cdx_filter *grown, f = {0};
-    enum cdx_code rc;
-
-    if (c->n == CDX_MAX_FILTERS)
-        return refuse(c, term.p, "more terms than one Subscription may have");
-    grown = realloc(c->filters, (c->n + 1) * sizeof *grown);
-    if (grown == NULL)
-        return no_memory(c->err);
-    c->filters = grown;
-    rc = read_term(c, term, &f);
-    if (rc != CDX_OK) {
-        free_filter(&f);
-        return rc;
-    }
-    c->filters[c->n++] = f;
-    if (c->n == 1 && f.type != NULL) /* "Encounter.patient=1&class=IMP": the type is that of all terms */
-        c->type = cdx_text_z(f.type);
-    return CDX_OK;
-}
-
-/* "Type?" in front of the terms; a '?' behind the first '=' belongs to a value. */
-static enum cdx_code read_type(struct criteria *c, struct cdx_text *rest)
-{
-    struct cdx_text head, tail, name, value;
-
-    if (!cut(*rest, '?', &head, &tail) || (cut(*rest, '=', &name, &value) && name.n < head.n))
-        return CDX_OK;
-    if (!cdx_type_name_valid(head))
-        return refuse(c, rest->p, "a resource type is needed before '?'");
-    c->type = head;
-    *rest = tail;
-    return CDX_OK;
-}
-
-static enum cdx_code read_terms(struct criteria *c)
-{
-    struct cdx_text rest = c->text;
-    enum cdx_code rc;
-
-    if (rest.n != 0 && rest.p[0] == '/')
-        rest = cdx_text(rest.p + 1, rest.n - 1);
-    rc = read_type(c, &rest);
-    while (rc == CDX_OK && rest.n != 0) {
-        struct cdx_text term = rest, tail = cdx_text(NULL, 0);
-        (void)cut(rest, '&', &term, &tail);
-        if (term.n != 0)
-            rc = add_term(c, term);
-        rest = tail;
-    }
-    return rc == CDX_OK && c->n == 0 ? refuse(c, c->text.p, "there is no term; write name=value") : rc;
-}
-
-enum cdx_code cdx_filter_parse(struct cdx_text text, struct cdx_filter **filters, size_t *n, struct cdx_err *err)
-{
-    struct criteria c = {.text = text, .err = err};
-    struct cdx_filter *grown;
-    enum cdx_code rc;
-
-    if (text.n == 0)
-        return cdx_fail(err, CDX_INPUT, "filter at character 1: there is no term; write name=value");
-    rc = read_terms(&c);
-    if (rc == CDX_OK) {
-        grown = realloc(*filters, (*n + c.n) * sizeof *grown);
-        if (grown != NULL) {
-            memcpy(grown + *n, c.filters, c.n * sizeof *grown);
-            *filters = grown;
-            *n += c.n;
-            free(c.filters);
-            return CDX_OK;
-        }
-        rc = no_memory(err);
-    }
-    cdx_filters_free(c.filters, c.n);
-    return rc;
-}
-
 /* -- what many subscriptions have in common ------------------------------------------------------------------- */
 
 struct common {
@@ -478,7 +217,7 @@ static struct cdx_sub *pack(const struct draft *d)
     if (b == NULL) {
         if (common != NULL)
             common_unref(common);
-        no_memory(d->err);
+        cdx_fail(d->err, CDX_NOMEM, "Subscription: no memory");
         return NULL;
     }
     for (size_t i = 0; i < d->filters_n; i++)
@@ -606,7 +345,7 @@ static enum cdx_code read_criteria(struct draft *d)
     struct cdx_text criteria = member(d->root, "criteria"), version;
 
     d->topic = criteria;
-    if (cut(criteria, '|', &d->topic, &version)) {
+    if (cdx_text_cut(criteria, '|', &d->topic, &version)) {
         d->topic_version = version;
         if (version.n == 0 || !is_url_text(version) || memchr(version.p, '|', version.n) != NULL)
             return cdx_fail(d->err, CDX_INPUT, "Subscription.criteria: a version is needed behind '|', or no '|'");
@@ -740,11 +479,11 @@ static struct cdx_text fhir_version(struct cdx_text params)
     while (rest.n != 0) {
         struct cdx_text tail = cdx_text(NULL, 0);
         one = rest;
-        (void)cut(rest, ';', &one, &tail);
+        (void)cdx_text_cut(rest, ';', &one, &tail);
         rest = tail;
         while (one.n != 0 && one.p[0] == ' ')
             one = cdx_text(one.p + 1, one.n - 1);
-        if (cut(one, '=', &name, &value) && name.n == 11 && strncasecmp(name.p, "fhirVersion", 11) == 0)
+        if (cdx_text_cut(one, '=', &name, &value) && name.n == 11 && strncasecmp(name.p, "fhirVersion", 11) == 0)
             return value;
     }
     return cdx_text(NULL, 0);
@@ -755,7 +494,7 @@ static enum cdx_code read_mime(struct draft *d)
 {
     struct cdx_text mime = member(d->channel, "payload"), type = mime, params = cdx_text(NULL, 0), version;
 
-    (void)cut(mime, ';', &type, &params);
+    (void)cdx_text_cut(mime, ';', &type, &params);
     while (type.n != 0 && type.p[type.n - 1] == ' ')
         type.n--;
     version = fhir_version(params);
@@ -815,9 +554,9 @@ static const char *bad_header(struct cdx_text header)
     for (size_t i = 0; i < header.n; i++)
         if (((unsigned char)header.p[i] < ' ' && header.p[i] != '\t') || header.p[i] == 0x7F)
             return "holds a line break or control character";
-    if (!cut(header, ':', &name, &value))
+    if (!cdx_text_cut(header, ':', &name, &value))
         return "has no ':'; write Name: value";
-    if (!is_name(name, "!#$%&'*+-.^_`|~")) /* RFC 9110 5.6.2 token */
+    if (!cdx_text_is_word(name, "!#$%&'*+-.^_`|~", CDX_MAX_ID_BYTES)) /* RFC 9110 5.6.2 token */
         return "has no valid name before ':'";
     for (size_t i = 0; i < CDX_COUNT(reserved_headers); i++)
         if (strlen(reserved_headers[i]) == name.n && strncasecmp(reserved_headers[i], name.p, name.n) == 0)

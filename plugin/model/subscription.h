@@ -13,8 +13,6 @@
 
 enum cdx_level_of_content { CDX_EMPTY, CDX_ID_ONLY, CDX_FULL_RESOURCE };
 
-/* One alternative of a filter, as written. A URL with a long path fits. */
-#define CDX_MAX_FILTER_VALUE_BYTES 1024
 
 /* One term of a filter-criteria extension: `Type.param:modifier=v1,v2` (backport 1.1.0 "filter-criteria"). */
 struct cdx_filter {
