@@ -171,7 +171,7 @@ static inline int fuzz_main(int argc, char **argv, int (*target)(const uint8_t *
 /* What each target defines: one input, borrowed. Returns 0; aborts on a finding. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#ifndef CDX_LIBFUZZER
+#if !defined CDX_LIBFUZZER && !defined FUZZ_WITHOUT_MAIN
 int main(int argc, char **argv)
 {
     return fuzz_main(argc, argv, LLVMFuzzerTestOneInput);

@@ -8,6 +8,7 @@
 #include <ftw.h>
 #include <time.h>
 
+#define FUZZ_WITHOUT_MAIN /* its mutations only */
 #include "../../fuzz/fuzz.h"
 #include "core/buf.h"
 #include "core/limits.h"
