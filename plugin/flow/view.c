@@ -102,7 +102,8 @@ static void names_unique(struct names *names)
 {
     size_t k = 0;
 
-    qsort(names->items, names->n, sizeof *names->items, by_name);
+    if (names->n > 1)
+        qsort(names->items, names->n, sizeof *names->items, by_name);
     for (size_t i = 0; i < names->n; i++)
         if (k == 0 || strcmp(names->items[k - 1], names->items[i]) != 0)
             names->items[k++] = names->items[i];
