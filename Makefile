@@ -129,13 +129,22 @@ analyze: ## gcc -fanalyzer over the sources
 
 # -- style ------------------------------------------------------------------------------------------------------------
 
-.PHONY: check check-style
+FORMATTED := $(wildcard plugin/*.c plugin/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch])
+
+.PHONY: check check-style check-format format
+format: ## bring the sources into the form of .clang-format
+	clang-format -i $(FORMATTED)
+
+check-format:
+	$(Q)if clang-format --version 2>/dev/null | grep -q 'version 14'; then clang-format --dry-run -Werror $(FORMATTED); \
+	else echo "check-format: SKIPPED, clang-format 14 is not here (apt-get install clang-format)"; fi
+
 check: ## warnings as errors, style and documentation checks
 	@$(MAKE) --no-print-directory VARIANT=check WERROR=-Werror all build/check/unit
 	@$(MAKE) --no-print-directory check-style
 
 FLAGS_check := -O1 -g
-check-style: $(O)/cdex-push
+check-style: $(O)/cdex-push check-format
 	$(Q)tests/check-layers
 	$(Q)tests/check-headers
 	$(Q)tests/check-banned

@@ -24,12 +24,9 @@ static const char *const topic_names[] = {
 
 /* Defaults that the operator may change by the `kafka` section. */
 static const struct cdx_setting defaults[] = {
-    {"socket.nagle.disable", "true"},
-    {"socket.keepalive.enable", "true"},
-    {"reconnect.backoff.ms", "50"},
-    {"reconnect.backoff.max.ms", "1000"},
-    {"retry.backoff.ms", "2"},
-    {"topic.metadata.refresh.interval.ms", "10000"},
+    {"socket.nagle.disable", "true"}, {"socket.keepalive.enable", "true"},
+    {"reconnect.backoff.ms", "50"},   {"reconnect.backoff.max.ms", "1000"},
+    {"retry.backoff.ms", "2"},        {"topic.metadata.refresh.interval.ms", "10000"},
     {"fetch.error.backoff.ms", "50"},
 };
 
@@ -40,7 +37,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char 
     /* CONFWARN: settings of the other client kind, shared on purpose. FAIL: connections come and go; errors are told by on_error. */
     if (strcmp(fac, "CONFWARN") == 0 || strcmp(fac, "FAIL") == 0)
         l = CDX_DEBUG;
-    cdx_log(l, "kafka.client", text, CDX_KV("client", rk != NULL ? rd_kafka_name(rk) : ""), CDX_KV("facility", fac));
+    cdx_log(l, "kafka.client", text, CDX_KV("client", rk != NULL ? rd_kafka_name(rk) : ""),
+            CDX_KV("facility", fac));
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *arg)
@@ -60,7 +58,8 @@ static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, stru
     return false;
 }
 
-rd_kafka_conf_t *cdx_bus_conf(struct cdx_bus *bus, const char *name, const struct cdx_setting *settings, size_t n, struct cdx_err *err)
+rd_kafka_conf_t *cdx_bus_conf(struct cdx_bus *bus, const char *name,
+                              const struct cdx_setting *settings, size_t n, struct cdx_err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char client_id[64];
@@ -84,7 +83,8 @@ rd_kafka_conf_t *cdx_bus_conf(struct cdx_bus *bus, const char *name, const struc
     return NULL;
 }
 
-rd_kafka_t *cdx_bus_client(struct cdx_bus *bus, rd_kafka_type_t type, rd_kafka_conf_t *conf, struct cdx_err *err)
+rd_kafka_t *cdx_bus_client(struct cdx_bus *bus, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                           struct cdx_err *err)
 {
     char text[256];
     rd_kafka_t *rk;
@@ -102,7 +102,8 @@ rd_kafka_t *cdx_bus_client(struct cdx_bus *bus, rd_kafka_type_t type, rd_kafka_c
 
 static bool start_mock(struct cdx_bus *bus, struct cdx_err *err)
 {
-    bus->mock_client = cdx_bus_client(bus, RD_KAFKA_PRODUCER, cdx_bus_conf(bus, "embedded", NULL, 0, err), err);
+    bus->mock_client =
+        cdx_bus_client(bus, RD_KAFKA_PRODUCER, cdx_bus_conf(bus, "embedded", NULL, 0, err), err);
     if (bus->mock_client == NULL)
         return false;
     bus->mock = rd_kafka_mock_cluster_new(bus->mock_client, 1);
@@ -114,8 +115,9 @@ static bool start_mock(struct cdx_bus *bus, struct cdx_err *err)
     return bus->bootstrap != NULL;
 }
 
-struct cdx_bus *cdx_bus_create(const struct cdx_bus_property *properties, size_t n, const char *prefix, const char *instance,
-                               bool embedded, struct cdx_err *err)
+struct cdx_bus *cdx_bus_create(const struct cdx_bus_property *properties, size_t n,
+                               const char *prefix, const char *instance, bool embedded,
+                               struct cdx_err *err)
 {
     struct cdx_bus *bus = calloc(1, sizeof *bus);
     bool ok = bus != NULL;

@@ -22,12 +22,12 @@
 #include "core/log.h"
 
 struct cdx_consumer {
-    struct cdx_bus *bus;                    /* borrowed */
-    rd_kafka_t *rk;                         /* owned */
+    struct cdx_bus *bus; /* borrowed */
+    rd_kafka_t *rk;      /* owned */
     struct cdx_rebalance rebalance;
-    struct cdx_header *headers;             /* owned; of the message given out */
+    struct cdx_header *headers; /* owned; of the message given out */
     size_t headers_cap;
-    rd_kafka_topic_t *known[CDX_TOPICS];    /* owned; topics that this client has metadata of */
+    rd_kafka_topic_t *known[CDX_TOPICS]; /* owned; topics that this client has metadata of */
     size_t known_n;
     int fd;
     bool member, closed;
@@ -40,7 +40,8 @@ static rd_kafka_topic_partition_list_t *to_list(const struct cdx_place *places, 
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n + 1);
 
     for (size_t i = 0; i < n; i++)
-        rd_kafka_topic_partition_list_add(list, places[i].topic, places[i].partition)->offset = places[i].offset;
+        rd_kafka_topic_partition_list_add(list, places[i].topic, places[i].partition)->offset =
+            places[i].offset;
     return list;
 }
 
@@ -49,18 +50,21 @@ static struct cdx_place *from_list(const rd_kafka_topic_partition_list_t *list)
     struct cdx_place *places = calloc((size_t)list->cnt + 1, sizeof *places);
 
     for (int i = 0; places != NULL && i < list->cnt; i++)
-        places[i] = (struct cdx_place){list->elems[i].topic, list->elems[i].partition, list->elems[i].offset};
+        places[i] = (struct cdx_place){list->elems[i].topic, list->elems[i].partition,
+                                       list->elems[i].offset};
     return places;
 }
 
 /* -- making ------------------------------------------------------------------------------------------------------- */
 
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *arg)
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *list, void *arg)
 {
     struct cdx_consumer *c = arg;
     struct cdx_place *places = from_list(list);
 
-    if (places == NULL || (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)) {
+    if (places == NULL || (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS &&
+                           code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)) {
         rd_kafka_assign(rk, NULL);
     } else if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         c->rebalance.assign(c->rebalance.arg, places, (size_t)list->cnt);
@@ -68,13 +72,15 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topi
             list->elems[i].offset = places[i].offset;
         rd_kafka_assign(rk, list);
     } else {
-        c->rebalance.revoke(c->rebalance.arg, places, (size_t)list->cnt, rd_kafka_assignment_lost(rk) != 0);
+        c->rebalance.revoke(c->rebalance.arg, places, (size_t)list->cnt,
+                            rd_kafka_assignment_lost(rk) != 0);
         rd_kafka_assign(rk, NULL);
     }
     free(places);
 }
 
-static struct cdx_consumer *make(struct cdx_bus *bus, const char *name, const struct cdx_setting *settings, size_t n,
+static struct cdx_consumer *make(struct cdx_bus *bus, const char *name,
+                                 const struct cdx_setting *settings, size_t n,
                                  const struct cdx_rebalance *rebalance, struct cdx_err *err)
 {
     struct cdx_consumer *c = calloc(1, sizeof *c);
@@ -102,8 +108,9 @@ static struct cdx_consumer *make(struct cdx_bus *bus, const char *name, const st
     return c;
 }
 
-struct cdx_consumer *cdx_consumer_join(struct cdx_bus *bus, const char *group, char *const *topics, size_t n,
-                                       bool sources, const struct cdx_rebalance *rebalance, struct cdx_err *err)
+struct cdx_consumer *cdx_consumer_join(struct cdx_bus *bus, const char *group, char *const *topics,
+                                       size_t n, bool sources,
+                                       const struct cdx_rebalance *rebalance, struct cdx_err *err)
 {
     char group_id[256], own[300];
     struct cdx_setting settings[] = {
@@ -133,7 +140,8 @@ struct cdx_consumer *cdx_consumer_join(struct cdx_bus *bus, const char *group, c
         own[o++] = *p;
     }
     own[o] = '\0';
-    c = make(bus, group, settings, CDX_COUNT(settings) - (sources && bus->prefix[0] != '\0' ? 0 : 1), rebalance, err);
+    c = make(bus, group, settings,
+             CDX_COUNT(settings) - (sources && bus->prefix[0] != '\0' ? 0 : 1), rebalance, err);
     if (c == NULL)
         return NULL;
     list = rd_kafka_topic_partition_list_new((int)n);
@@ -148,7 +156,8 @@ struct cdx_consumer *cdx_consumer_join(struct cdx_bus *bus, const char *group, c
     return NULL;
 }
 
-struct cdx_consumer *cdx_consumer_open(struct cdx_bus *bus, const char *name, struct cdx_prefetch prefetch, struct cdx_err *err)
+struct cdx_consumer *cdx_consumer_open(struct cdx_bus *bus, const char *name,
+                                       struct cdx_prefetch prefetch, struct cdx_err *err)
 {
     char group_id[256], kbytes[16], wait[16];
     struct cdx_setting settings[] = {
@@ -184,7 +193,8 @@ void cdx_consumer_destroy(struct cdx_consumer *c)
     for (size_t i = 0; i < c->known_n; i++)
         rd_kafka_topic_destroy(c->known[i]);
     if (c->rk != NULL)
-        rd_kafka_destroy_flags(c->rk, c->closed || !c->member ? RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE : 0);
+        rd_kafka_destroy_flags(c->rk,
+                               c->closed || !c->member ? RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE : 0);
     if (c->fd >= 0)
         close(c->fd);
     free(c->headers);
@@ -228,8 +238,11 @@ static void read_headers(struct cdx_consumer *c, rd_kafka_message_t *m, struct c
         c->headers = more;
         c->headers_cap = n;
     }
-    for (size_t i = 0; i < n && rd_kafka_header_get_all(h, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-        c->headers[i] = (struct cdx_header){cdx_text_z(name), cdx_text(value, value != NULL ? size : 0)};
+    for (size_t i = 0;
+         i < n && rd_kafka_header_get_all(h, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++) {
+        c->headers[i] =
+            (struct cdx_header){cdx_text_z(name), cdx_text(value, value != NULL ? size : 0)};
         rec->headers_n = i + 1;
     }
     rec->headers = c->headers;
@@ -242,13 +255,17 @@ static enum cdx_polled fatal(struct cdx_consumer *c, struct cdx_err *err)
 
     c->closed = true; /* there is no group to leave in order */
     if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        cdx_fail(err, CDX_CONFIG, "another process runs with instance '%s': give each its own `instance` in the configuration", c->bus->instance);
+        cdx_fail(
+            err, CDX_CONFIG,
+            "another process runs with instance '%s': give each its own `instance` in the configuration",
+            c->bus->instance);
     else
         cdx_fail(err, CDX_REMOTE, "kafka consumer: %s", text);
     return CDX_POLL_FATAL;
 }
 
-enum cdx_polled cdx_consumer_poll(struct cdx_consumer *c, int timeout_ms, struct cdx_message *out, struct cdx_err *err)
+enum cdx_polled cdx_consumer_poll(struct cdx_consumer *c, int timeout_ms, struct cdx_message *out,
+                                  struct cdx_err *err)
 {
     rd_kafka_message_t *m = rd_kafka_consumer_poll(c->rk, timeout_ms);
     enum cdx_polled what = CDX_POLL_NOTHING;
@@ -256,8 +273,10 @@ enum cdx_polled cdx_consumer_poll(struct cdx_consumer *c, int timeout_ms, struct
 
     if (m == NULL)
         return CDX_POLL_NOTHING;
-    out->rec = (struct cdx_record){.topic = cdx_text_z(m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : ""),
-                                   .partition = m->partition, .offset = m->offset};
+    out->rec =
+        (struct cdx_record){.topic = cdx_text_z(m->rkt != NULL ? rd_kafka_topic_name(m->rkt) : ""),
+                            .partition = m->partition,
+                            .offset = m->offset};
     out->handle = m;
     switch (m->err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
@@ -276,7 +295,8 @@ enum cdx_polled cdx_consumer_poll(struct cdx_consumer *c, int timeout_ms, struct
         if (rd_kafka_fatal_error(c->rk, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
             what = fatal(c, err);
         else
-            cdx_log(CDX_WARN, "kafka.consumer", rd_kafka_message_errstr(m), CDX_KV("client", rd_kafka_name(c->rk)),
+            cdx_log(CDX_WARN, "kafka.consumer", rd_kafka_message_errstr(m),
+                    CDX_KV("client", rd_kafka_name(c->rk)),
                     CDX_KV("code", rd_kafka_err2name(m->err)));
     }
     rd_kafka_message_destroy(m);
@@ -309,7 +329,8 @@ static void know_topic(struct cdx_consumer *c, const char *topic)
         rd_kafka_metadata_destroy(md);
 }
 
-enum cdx_code cdx_consumer_assign(struct cdx_consumer *c, const struct cdx_place *places, size_t n, struct cdx_err *err)
+enum cdx_code cdx_consumer_assign(struct cdx_consumer *c, const struct cdx_place *places, size_t n,
+                                  struct cdx_err *err)
 {
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t code;
@@ -320,10 +341,13 @@ enum cdx_code cdx_consumer_assign(struct cdx_consumer *c, const struct cdx_place
     code = rd_kafka_assign(c->rk, list);
 
     rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? CDX_OK : cdx_fail(err, CDX_REMOTE, "bus: assign: %s", rd_kafka_err2str(code));
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? CDX_OK
+               : cdx_fail(err, CDX_REMOTE, "bus: assign: %s", rd_kafka_err2str(code));
 }
 
-enum cdx_code cdx_consumer_committed(struct cdx_consumer *c, struct cdx_place *places, size_t n, int timeout_ms, struct cdx_err *err)
+enum cdx_code cdx_consumer_committed(struct cdx_consumer *c, struct cdx_place *places, size_t n,
+                                     int timeout_ms, struct cdx_err *err)
 {
     rd_kafka_topic_partition_list_t *list = to_list(places, n);
     rd_kafka_resp_err_t code = rd_kafka_committed(c->rk, list, timeout_ms);
@@ -333,16 +357,21 @@ enum cdx_code cdx_consumer_committed(struct cdx_consumer *c, struct cdx_place *p
         places[i].offset = list->elems[i].offset >= 0 ? list->elems[i].offset : CDX_NONE;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? CDX_OK : cdx_fail(err, CDX_REMOTE, "bus: committed offsets: %s", rd_kafka_err2str(code));
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? CDX_OK
+               : cdx_fail(err, CDX_REMOTE, "bus: committed offsets: %s", rd_kafka_err2str(code));
 }
 
-enum cdx_code cdx_consumer_bounds(struct cdx_consumer *c, const char *topic, int32_t partition, int64_t *start, int64_t *end, struct cdx_err *err)
+enum cdx_code cdx_consumer_bounds(struct cdx_consumer *c, const char *topic, int32_t partition,
+                                  int64_t *start, int64_t *end, struct cdx_err *err)
 {
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(c->rk, topic, partition, start, end, 5000);
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(c->rk, topic, partition, start, end, 5000);
 
     return code == RD_KAFKA_RESP_ERR_NO_ERROR
                ? CDX_OK
-               : cdx_fail(err, CDX_REMOTE, "bus: offsets of %s/%d: %s", topic, (int)partition, rd_kafka_err2str(code));
+               : cdx_fail(err, CDX_REMOTE, "bus: offsets of %s/%d: %s", topic, (int)partition,
+                          rd_kafka_err2str(code));
 }
 
 static void refresh_leaders(struct cdx_consumer *c)
@@ -353,7 +382,8 @@ static void refresh_leaders(struct cdx_consumer *c)
         rd_kafka_metadata_destroy(md);
 }
 
-enum cdx_code cdx_consumer_ends(struct cdx_consumer *c, struct cdx_place *places, size_t n, int timeout_ms, struct cdx_err *err)
+enum cdx_code cdx_consumer_ends(struct cdx_consumer *c, struct cdx_place *places, size_t n,
+                                int timeout_ms, struct cdx_err *err)
 {
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t code;
@@ -361,7 +391,8 @@ enum cdx_code cdx_consumer_ends(struct cdx_consumer *c, struct cdx_place *places
 
     if (cdx_bus_embedded(c->bus)) { /* the mock answers offsets-for-times with -1 */
         for (size_t i = 0; i < n; i++)
-            if (cdx_consumer_bounds(c, places[i].topic, places[i].partition, &start, &places[i].offset, err) != CDX_OK)
+            if (cdx_consumer_bounds(c, places[i].topic, places[i].partition, &start,
+                                    &places[i].offset, err) != CDX_OK)
                 return err != NULL ? err->code : CDX_REMOTE;
         return CDX_OK;
     }
@@ -384,7 +415,8 @@ int32_t cdx_consumer_partitions(struct cdx_consumer *c, const char *topic, struc
 {
     const struct rd_kafka_metadata *md = NULL;
     rd_kafka_topic_t *rkt = rd_kafka_topic_new(c->rk, topic, NULL);
-    rd_kafka_resp_err_t code = rkt == NULL ? rd_kafka_last_error() : rd_kafka_metadata(c->rk, 0, rkt, &md, 10000);
+    rd_kafka_resp_err_t code =
+        rkt == NULL ? rd_kafka_last_error() : rd_kafka_metadata(c->rk, 0, rkt, &md, 10000);
     int32_t n = 0;
 
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && md->topic_cnt == 1) {
@@ -396,9 +428,11 @@ int32_t cdx_consumer_partitions(struct cdx_consumer *c, const char *topic, struc
     if (rkt != NULL)
         rd_kafka_topic_destroy(rkt);
     if (n == 0)
-        cdx_fail(err, code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ? CDX_CONFIG : CDX_REMOTE, "bus: topic %s: %s%s", topic,
-                 rd_kafka_err2str(code),
-                 code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ? "; run `cdex-push topics` to create it" : "");
+        cdx_fail(err, code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ? CDX_CONFIG : CDX_REMOTE,
+                 "bus: topic %s: %s%s", topic, rd_kafka_err2str(code),
+                 code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+                     ? "; run `cdex-push topics` to create it"
+                     : "");
     return n;
 }
 
@@ -411,12 +445,15 @@ static struct cdx_place *find(struct cdx_place *places, size_t n, const struct c
     return NULL;
 }
 
-enum cdx_code cdx_consumer_read_all(struct cdx_consumer *c, struct cdx_place *places, size_t n, int timeout_ms,
-                                    bool (*each)(void *arg, const struct cdx_record *rec), void *arg, struct cdx_err *err)
+enum cdx_code cdx_consumer_read_all(struct cdx_consumer *c, struct cdx_place *places, size_t n,
+                                    int timeout_ms,
+                                    bool (*each)(void *arg, const struct cdx_record *rec),
+                                    void *arg, struct cdx_err *err)
 {
     struct cdx_place *ends = calloc(n + 1, sizeof *ends);
     struct cdx_place *at = calloc(n + 1, sizeof *at);
-    enum cdx_code rc = ends == NULL || at == NULL ? cdx_fail(err, CDX_NOMEM, "bus: read to the end") : CDX_OK;
+    enum cdx_code rc =
+        ends == NULL || at == NULL ? cdx_fail(err, CDX_NOMEM, "bus: read to the end") : CDX_OK;
     int64_t start, progress = cdx_mono_ms(&cdx_clock_system);
     size_t left = 0, k = 0;
     struct cdx_message m;
@@ -426,8 +463,10 @@ enum cdx_code cdx_consumer_read_all(struct cdx_consumer *c, struct cdx_place *pl
         rc = cdx_consumer_ends(c, ends, n, timeout_ms, err);
     }
     for (size_t i = 0; rc == CDX_OK && i < n; i++) {
-        if (places[i].offset < 0 || places[i].offset > ends[i].offset) { /* unknown, or of a topic that was replaced */
-            rc = cdx_consumer_bounds(c, places[i].topic, places[i].partition, &start, &(int64_t){0}, err);
+        if (places[i].offset < 0 ||
+            places[i].offset > ends[i].offset) { /* unknown, or of a topic that was replaced */
+            rc = cdx_consumer_bounds(c, places[i].topic, places[i].partition, &start, &(int64_t){0},
+                                     err);
             places[i].offset = start;
         }
         if (rc == CDX_OK && places[i].offset < ends[i].offset) {
@@ -439,16 +478,19 @@ enum cdx_code cdx_consumer_read_all(struct cdx_consumer *c, struct cdx_place *pl
         rc = cdx_consumer_assign(c, at, k, err);
     while (rc == CDX_OK && left > 0) {
         enum cdx_polled what = cdx_consumer_poll(c, 200, &m, err);
-        struct cdx_place *p = what == CDX_POLL_RECORD || what == CDX_POLL_END ? find(places, n, &m.rec) : NULL;
+        struct cdx_place *p =
+            what == CDX_POLL_RECORD || what == CDX_POLL_END ? find(places, n, &m.rec) : NULL;
         struct cdx_place *end = p != NULL ? &ends[p - places] : NULL;
         bool open = p != NULL && p->offset < end->offset;
 
         if (what == CDX_POLL_FATAL)
             rc = CDX_REMOTE;
         else if (what == CDX_POLL_OUT_OF_RANGE)
-            rc = cdx_fail(err, CDX_REMOTE, "bus: %.*s/%d changed while it was read", CDX_TEXT(m.rec.topic), (int)m.rec.partition);
+            rc = cdx_fail(err, CDX_REMOTE, "bus: %.*s/%d changed while it was read",
+                          CDX_TEXT(m.rec.topic), (int)m.rec.partition);
         else if (what == CDX_POLL_NOTHING && cdx_mono_ms(&cdx_clock_system) - progress > timeout_ms)
-            rc = cdx_fail(err, CDX_REMOTE, "bus: no answer while reading to the end of %s", at[0].topic);
+            rc = cdx_fail(err, CDX_REMOTE, "bus: no answer while reading to the end of %s",
+                          at[0].topic);
         if (p == NULL)
             continue;
         progress = cdx_mono_ms(&cdx_clock_system);

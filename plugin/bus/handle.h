@@ -9,10 +9,10 @@
 struct cdx_bus {
     const struct cdx_bus_property *properties; /* borrowed */
     size_t properties_n;
-    char *prefix, *instance; /* owned */
-    char *bootstrap;         /* owned */
-    char *names[CDX_TOPICS]; /* owned */
-    rd_kafka_t *mock_client; /* owned; holds the mock cluster */
+    char *prefix, *instance;              /* owned */
+    char *bootstrap;                      /* owned */
+    char *names[CDX_TOPICS];              /* owned */
+    rd_kafka_t *mock_client;              /* owned; holds the mock cluster */
     struct rd_kafka_mock_cluster_s *mock; /* owned */
 };
 
@@ -25,9 +25,11 @@ struct cdx_setting {
  * A configuration: our defaults, the operator's properties, then `settings`. `name` becomes part of client.id.
  * Returns owned or NULL (CDX_CONFIG names the property).
  */
-rd_kafka_conf_t *cdx_bus_conf(struct cdx_bus *bus, const char *name, const struct cdx_setting *settings, size_t n, struct cdx_err *err);
+rd_kafka_conf_t *cdx_bus_conf(struct cdx_bus *bus, const char *name,
+                              const struct cdx_setting *settings, size_t n, struct cdx_err *err);
 /* Takes conf, whatever happens. Returns owned or NULL. */
-rd_kafka_t *cdx_bus_client(struct cdx_bus *bus, rd_kafka_type_t type, rd_kafka_conf_t *conf, struct cdx_err *err);
+rd_kafka_t *cdx_bus_client(struct cdx_bus *bus, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                           struct cdx_err *err);
 
 /* A consumer's client, for the offsets that embedded mode commits beside a transaction. Borrowed. */
 rd_kafka_t *cdx_consumer_handle(struct cdx_consumer *c);

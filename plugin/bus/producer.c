@@ -16,18 +16,18 @@
 #include "core/limits.h"
 #include "core/log.h"
 
-#define STEP_MS 5000        /* one call of librdkafka */
+#define STEP_MS 5000 /* one call of librdkafka */
 #define TRANSACTION_MS "10000"
-#define GIVE_UP_STEPS 12    /* a minute without a decision: a new client decides */
+#define GIVE_UP_STEPS 12 /* a minute without a decision: a new client decides */
 
 struct cdx_producer {
     struct cdx_bus *bus; /* borrowed */
     char *name;          /* owned */
     bool transactional;
-    rd_kafka_t *rk;      /* owned; NULL after a fatal error until the next begin */
+    rd_kafka_t *rk;                       /* owned; NULL after a fatal error until the next begin */
     rd_kafka_topic_t *topics[CDX_TOPICS]; /* owned */
-    char *cluster;       /* owned by librdkafka; NULL until asked for */
-    uint64_t failed;     /* messages that were not acknowledged, not transactional */
+    char *cluster;                        /* owned by librdkafka; NULL until asked for */
+    uint64_t failed; /* messages that were not acknowledged, not transactional */
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg)
@@ -61,15 +61,19 @@ static enum cdx_code warm_up(struct cdx_producer *p, struct cdx_err *err)
         rd_kafka_resp_err_t code;
 
         p->topics[i] = rd_kafka_topic_new(p->rk, p->bus->names[i], NULL);
-        code = p->topics[i] == NULL ? rd_kafka_last_error() : rd_kafka_metadata(p->rk, 0, p->topics[i], &md, 10000);
+        code = p->topics[i] == NULL ? rd_kafka_last_error()
+                                    : rd_kafka_metadata(p->rk, 0, p->topics[i], &md, 10000);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR && md->topic_cnt == 1)
             code = md->topics[0].err;
         if (md != NULL)
             rd_kafka_metadata_destroy(md);
         if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-            return cdx_fail(err, CDX_CONFIG, "Kafka topic %s is not there; run `cdex-push topics` to create it", p->bus->names[i]);
+            return cdx_fail(err, CDX_CONFIG,
+                            "Kafka topic %s is not there; run `cdex-push topics` to create it",
+                            p->bus->names[i]);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-            return cdx_fail(err, CDX_REMOTE, "Kafka topic %s: %s", p->bus->names[i], rd_kafka_err2str(code));
+            return cdx_fail(err, CDX_REMOTE, "Kafka topic %s: %s", p->bus->names[i],
+                            rd_kafka_err2str(code));
     }
     return CDX_OK;
 }
@@ -79,7 +83,10 @@ static enum cdx_code open_client(struct cdx_producer *p, struct cdx_err *err)
     char id[300], max[16];
     struct cdx_setting settings[] = {
         {"enable.idempotence", "true"},
-        {"linger.ms", p->transactional ? "20" : "2"}, /* a request a partition: a transaction sends when it ends, or when a batch is full */
+        {"linger.ms",
+         p->transactional
+             ? "20"
+             : "2"}, /* a request a partition: a transaction sends when it ends, or when a batch is full */
         {"message.max.bytes", max},
         {"partitioner", "murmur2_random"},
         {"transactional.id", id},
@@ -91,7 +98,8 @@ static enum cdx_code open_client(struct cdx_producer *p, struct cdx_err *err)
 
     snprintf(id, sizeof id, "%s%s.%s", p->bus->prefix, p->name, p->bus->instance);
     snprintf(max, sizeof max, "%d", CDX_MAX_MESSAGE_BYTES);
-    conf = cdx_bus_conf(p->bus, p->name, settings, CDX_COUNT(settings) - (p->transactional ? 0 : 3), err);
+    conf = cdx_bus_conf(p->bus, p->name, settings, CDX_COUNT(settings) - (p->transactional ? 0 : 3),
+                        err);
     if (conf == NULL)
         return CDX_CONFIG;
     rd_kafka_conf_set_opaque(conf, p);
@@ -111,7 +119,8 @@ static enum cdx_code open_client(struct cdx_producer *p, struct cdx_err *err)
     return CDX_REMOTE;
 }
 
-struct cdx_producer *cdx_producer_create(struct cdx_bus *bus, const char *name, bool transactional, struct cdx_err *err)
+struct cdx_producer *cdx_producer_create(struct cdx_bus *bus, const char *name, bool transactional,
+                                         struct cdx_err *err)
 {
     struct cdx_producer *p = calloc(1, sizeof *p);
 
@@ -151,12 +160,14 @@ static rd_kafka_headers_t *make_headers(const struct cdx_out *out)
     rd_kafka_headers_t *h = rd_kafka_headers_new(out->headers_n);
 
     for (size_t i = 0; i < out->headers_n; i++)
-        rd_kafka_header_add(h, out->headers[i].name.p, (ssize_t)out->headers[i].name.n, out->headers[i].value.p,
+        rd_kafka_header_add(h, out->headers[i].name.p, (ssize_t)out->headers[i].name.n,
+                            out->headers[i].value.p,
                             out->headers[i].value.p != NULL ? (ssize_t)out->headers[i].value.n : 0);
     return h;
 }
 
-enum cdx_code cdx_producer_send(struct cdx_producer *p, const struct cdx_out *out, struct cdx_err *err)
+enum cdx_code cdx_producer_send(struct cdx_producer *p, const struct cdx_out *out,
+                                struct cdx_err *err)
 {
     rd_kafka_headers_t *headers = NULL;
     rd_kafka_resp_err_t code;
@@ -166,11 +177,12 @@ enum cdx_code cdx_producer_send(struct cdx_producer *p, const struct cdx_out *ou
     if (out->headers_n > 0)
         headers = make_headers(out);
     for (;;) {
-        code = rd_kafka_producev(p->rk, RD_KAFKA_V_RKT(p->topics[out->topic]),
-                                 RD_KAFKA_V_PARTITION(out->partition >= 0 ? out->partition : RD_KAFKA_PARTITION_UA),
-                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(out->key.p, out->key.n),
-                                 RD_KAFKA_V_VALUE((void *)out->value.p, out->value.n), RD_KAFKA_V_TIMESTAMP(out->timestamp_ms),
-                                 RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+        code = rd_kafka_producev(
+            p->rk, RD_KAFKA_V_RKT(p->topics[out->topic]),
+            RD_KAFKA_V_PARTITION(out->partition >= 0 ? out->partition : RD_KAFKA_PARTITION_UA),
+            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(out->key.p, out->key.n),
+            RD_KAFKA_V_VALUE((void *)out->value.p, out->value.n),
+            RD_KAFKA_V_TIMESTAMP(out->timestamp_ms), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             break;
         rd_kafka_poll(p->rk, 10);
@@ -179,8 +191,8 @@ enum cdx_code cdx_producer_send(struct cdx_producer *p, const struct cdx_out *ou
         return CDX_OK;
     if (headers != NULL)
         rd_kafka_headers_destroy(headers);
-    return cdx_fail(err, code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? CDX_FULL : CDX_REMOTE, "kafka: produce to %s: %s",
-                    p->bus->names[out->topic], rd_kafka_err2str(code));
+    return cdx_fail(err, code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? CDX_FULL : CDX_REMOTE,
+                    "kafka: produce to %s: %s", p->bus->names[out->topic], rd_kafka_err2str(code));
 }
 
 enum cdx_code cdx_producer_begin(struct cdx_producer *p, struct cdx_err *err)
@@ -203,8 +215,10 @@ enum cdx_code cdx_producer_begin(struct cdx_producer *p, struct cdx_err *err)
 /* The member is none of the group's present generation. */
 static bool generation_over(rd_kafka_resp_err_t code)
 {
-    return code == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION || code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
-           code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID || code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
+    return code == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION ||
+           code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
+           code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ||
+           code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
 }
 
 enum cdx_committed cdx_producer_abort(struct cdx_producer *p, struct cdx_err *err)
@@ -225,12 +239,14 @@ enum cdx_committed cdx_producer_abort(struct cdx_producer *p, struct cdx_err *er
 }
 
 /* Ends a transaction that met `e`; takes e. */
-static enum cdx_committed settle(struct cdx_producer *p, rd_kafka_error_t *e, const char *step, struct cdx_err *err)
+static enum cdx_committed settle(struct cdx_producer *p, rd_kafka_error_t *e, const char *step,
+                                 struct cdx_err *err)
 {
     rd_kafka_resp_err_t code = rd_kafka_error_code(e);
     bool fatal = rd_kafka_error_is_fatal(e) || !rd_kafka_error_txn_requires_abort(e);
 
-    cdx_fail(err, CDX_REMOTE, "kafka: %s: %s (%s)", step, rd_kafka_error_string(e), rd_kafka_err2name(code));
+    cdx_fail(err, CDX_REMOTE, "kafka: %s: %s (%s)", step, rd_kafka_error_string(e),
+             rd_kafka_err2name(code));
     rd_kafka_error_destroy(e);
     if (fatal)
         drop_client(p);
@@ -244,24 +260,29 @@ static rd_kafka_topic_partition_list_t *offsets_of(const struct cdx_place *place
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n + 1);
 
     for (size_t i = 0; i < n; i++)
-        rd_kafka_topic_partition_list_add(list, places[i].topic, places[i].partition)->offset = places[i].offset;
+        rd_kafka_topic_partition_list_add(list, places[i].topic, places[i].partition)->offset =
+            places[i].offset;
     return list;
 }
 
-static rd_kafka_error_t *send_offsets(struct cdx_producer *p, rd_kafka_topic_partition_list_t *list, const struct cdx_group *group)
+static rd_kafka_error_t *send_offsets(struct cdx_producer *p, rd_kafka_topic_partition_list_t *list,
+                                      const struct cdx_group *group)
 {
     rd_kafka_error_t *e = NULL;
 
     for (int i = 0; i < GIVE_UP_STEPS; i++) {
-        e = rd_kafka_send_offsets_to_transaction(p->rk, list, (const rd_kafka_consumer_group_metadata_t *)group, STEP_MS);
-        if (e == NULL || !rd_kafka_error_is_retriable(e) || rd_kafka_error_txn_requires_abort(e) || i == GIVE_UP_STEPS - 1)
+        e = rd_kafka_send_offsets_to_transaction(
+            p->rk, list, (const rd_kafka_consumer_group_metadata_t *)group, STEP_MS);
+        if (e == NULL || !rd_kafka_error_is_retriable(e) || rd_kafka_error_txn_requires_abort(e) ||
+            i == GIVE_UP_STEPS - 1)
             break;
         rd_kafka_error_destroy(e);
     }
     return e;
 }
 
-enum cdx_committed cdx_producer_commit(struct cdx_producer *p, const struct cdx_place *places, size_t n, const struct cdx_group *group,
+enum cdx_committed cdx_producer_commit(struct cdx_producer *p, const struct cdx_place *places,
+                                       size_t n, const struct cdx_group *group,
                                        struct cdx_consumer *c, struct cdx_err *err)
 {
     rd_kafka_topic_partition_list_t *list;

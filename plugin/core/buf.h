@@ -9,11 +9,11 @@
 #include "core/text.h"
 
 struct cdx_buf {
-    char *p;      /* owned; NUL-terminated behind `n` once anything was added */
-    size_t n;     /* bytes used */
-    size_t cap;   /* bytes allocated */
-    size_t max;   /* bytes it may use */
-    bool failed;  /* an add did not fit or found no memory; all later adds are ignored */
+    char *p;     /* owned; NUL-terminated behind `n` once anything was added */
+    size_t n;    /* bytes used */
+    size_t cap;  /* bytes allocated */
+    size_t max;  /* bytes it may use */
+    bool failed; /* an add did not fit or found no memory; all later adds are ignored */
 };
 
 /* Thread: one at a time, as for all below. */
@@ -28,7 +28,8 @@ void cdx_buf_add_z(struct cdx_buf *buf, const char *z);
 void cdx_buf_add_i64(struct cdx_buf *buf, int64_t v);
 /* As a JSON string with its quotes; bytes must be UTF-8. */
 void cdx_buf_add_json(struct cdx_buf *buf, struct cdx_text text);
-void cdx_buf_printf(struct cdx_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cdx_buf_printf(struct cdx_buf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static inline struct cdx_text cdx_buf_text(const struct cdx_buf *buf)
 {
     return cdx_text(buf->p, buf->n);

@@ -6,7 +6,8 @@
 
 struct cdx_clock {
     int64_t (*mono_ms)(const struct cdx_clock *clock); /* durations; never steps */
-    int64_t (*wall_ms)(const struct cdx_clock *clock); /* since 1970-01-01Z; for what is persisted or shown */
+    int64_t (*wall_ms)(
+        const struct cdx_clock *clock); /* since 1970-01-01Z; for what is persisted or shown */
 };
 
 /* The system's clock. Thread: any. */

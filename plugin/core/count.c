@@ -15,7 +15,7 @@ const struct cdx_counter_row cdx_counter_rows[CDX_COUNTERS] = {CDX_COUNTER_MAP(X
 const struct cdx_counter_row cdx_histogram_rows[CDX_HISTOGRAMS] = {CDX_HISTOGRAM_MAP(X)};
 #undef X
 
-const int64_t cdx_bucket_ms[CDX_BUCKETS] = {1,   2,    5,    10,   20,   40,    80,    120,
+const int64_t cdx_bucket_ms[CDX_BUCKETS] = {1,   2,   5,    10,   20,   40,    80,    120,
                                             250, 500, 1000, 2500, 5000, 10000, 30000, 60000};
 
 void cdx_count(enum cdx_counter c, uint64_t n)

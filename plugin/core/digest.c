@@ -10,8 +10,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-const struct cdx_uuid cdx_uuid_url = {
-    {0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}};
+const struct cdx_uuid cdx_uuid_url = {{0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4,
+                                       0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}};
 
 /* -- OpenSSL: algorithms are looked up once, contexts kept a thread; both cost more than the hashing of a short text ---- */
 
@@ -53,11 +53,13 @@ static bool digest(EVP_MD *const *md, struct cdx_text a, struct cdx_text b, unsi
 
     pthread_once(&once, look_up);
     ctx = *md != NULL ? context() : NULL;
-    return ctx != NULL && EVP_DigestInit_ex2(ctx, *md, NULL) == 1 && EVP_DigestUpdate(ctx, a.p, a.n) == 1 &&
-           EVP_DigestUpdate(ctx, b.p, b.n) == 1 && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+    return ctx != NULL && EVP_DigestInit_ex2(ctx, *md, NULL) == 1 &&
+           EVP_DigestUpdate(ctx, a.p, a.n) == 1 && EVP_DigestUpdate(ctx, b.p, b.n) == 1 &&
+           EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 }
 
-enum cdx_code cdx_uuid5(const struct cdx_uuid *ns, struct cdx_text name, struct cdx_uuid *out, struct cdx_err *err)
+enum cdx_code cdx_uuid5(const struct cdx_uuid *ns, struct cdx_text name, struct cdx_uuid *out,
+                        struct cdx_err *err)
 {
     unsigned char md[SHA_DIGEST_LENGTH];
 
@@ -137,7 +139,8 @@ int32_t cdx_partition_of(struct cdx_text key, int32_t partitions)
     uint32_t h = 0x9747b28c ^ (uint32_t)n;
 
     for (; n >= 4; n -= 4, b += 4) {
-        uint32_t k = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+        uint32_t k =
+            (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
         k *= m;
         k ^= k >> 24;
         h = h * m ^ k * m;

@@ -5,12 +5,12 @@
 #include <stddef.h>
 
 /* Name, and what the program does next. */
-#define CDX_CODE_MAP(X)                                   \
-    X(OK, "ok")                                           \
-    X(INPUT, "bad input; a retry cannot help")            \
-    X(REMOTE, "the other side failed; retry with backoff") \
-    X(FULL, "at a bound; stop taking work")               \
-    X(CONFIG, "the operator must act")                    \
+#define CDX_CODE_MAP(X)                                                                            \
+    X(OK, "ok")                                                                                    \
+    X(INPUT, "bad input; a retry cannot help")                                                     \
+    X(REMOTE, "the other side failed; retry with backoff")                                         \
+    X(FULL, "at a bound; stop taking work")                                                        \
+    X(CONFIG, "the operator must act")                                                             \
     X(NOMEM, "out of memory")
 
 enum cdx_code {

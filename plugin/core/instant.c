@@ -90,9 +90,10 @@ bool cdx_instant_parse(struct cdx_text text, int64_t *ms)
     const char *p = text.p, *end = text.n ? text.p + text.n : text.p;
     int y, m, d, h, min, s, zh = 0, zm = 0, frac = 0, scale = 100, sign = 0;
 
-    if (text.n == 0 || !digits(&p, end, 4, &y) || !one(&p, end, '-') || !digits(&p, end, 2, &m) || !one(&p, end, '-') ||
-        !digits(&p, end, 2, &d) || !one(&p, end, 'T') || !digits(&p, end, 2, &h) || !one(&p, end, ':') ||
-        !digits(&p, end, 2, &min) || !one(&p, end, ':') || !digits(&p, end, 2, &s))
+    if (text.n == 0 || !digits(&p, end, 4, &y) || !one(&p, end, '-') || !digits(&p, end, 2, &m) ||
+        !one(&p, end, '-') || !digits(&p, end, 2, &d) || !one(&p, end, 'T') ||
+        !digits(&p, end, 2, &h) || !one(&p, end, ':') || !digits(&p, end, 2, &min) ||
+        !one(&p, end, ':') || !digits(&p, end, 2, &s))
         return false;
     if (one(&p, end, '.')) {
         if (p == end || *p < '0' || *p > '9')
@@ -107,9 +108,11 @@ bool cdx_instant_parse(struct cdx_text text, int64_t *ms)
         if (!digits(&p, end, 2, &zh) || !one(&p, end, ':') || !digits(&p, end, 2, &zm))
             return false;
     }
-    if (p != end || !days_ok(y, m, d) || h > 23 || min > 59 || s > 60 || zh * 60 + zm > 14 * 60 || zm > 59)
+    if (p != end || !days_ok(y, m, d) || h > 23 || min > 59 || s > 60 || zh * 60 + zm > 14 * 60 ||
+        zm > 59)
         return false;
-    *ms = ((days_of(y, m, d) * 24 + h) * 60 + min - sign * (zh * 60 + zm)) * 60000 + s * 1000 + frac;
+    *ms =
+        ((days_of(y, m, d) * 24 + h) * 60 + min - sign * (zh * 60 + zm)) * 60000 + s * 1000 + frac;
     return true;
 }
 
@@ -127,7 +130,9 @@ bool cdx_http_date_parse(struct cdx_text text, int64_t *ms)
         struct tm tm = {0};
         const char *rest = strptime(z, forms[i], &tm);
         if (rest == z + text.n && days_ok(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday)) {
-            *ms = ((days_of(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday) * 24 + tm.tm_hour) * 60 + tm.tm_min) * 60000 +
+            *ms = ((days_of(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday) * 24 + tm.tm_hour) * 60 +
+                   tm.tm_min) *
+                      60000 +
                   tm.tm_sec * 1000;
             return true;
         }

@@ -62,7 +62,8 @@ static void write_all(const char *p, size_t n)
 /* In place of a line that could not be formatted. */
 static void write_head(const char *when, enum cdx_level level, const char *id)
 {
-    static const char json[] = "{\"ts\":\"%s\",\"level\":\"%s\",\"id\":\"%.64s\",\"text\":\"%s\"}\n";
+    static const char json[] =
+        "{\"ts\":\"%s\",\"level\":\"%s\",\"id\":\"%.64s\",\"text\":\"%s\"}\n";
     static const char pairs[] = "%s %-5s %.64s text=\"%s\"\n";
     char line[256];
     int n = snprintf(line, sizeof line, as_json ? json : pairs, when, level_names[level], id,
@@ -72,7 +73,8 @@ static void write_head(const char *when, enum cdx_level level, const char *id)
         write_all(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
-void cdx_log_write(enum cdx_level level, const char *id, const char *text, const struct cdx_kv *kv, size_t n)
+void cdx_log_write(enum cdx_level level, const char *id, const char *text, const struct cdx_kv *kv,
+                   size_t n)
 {
     char when[CDX_INSTANT_BYTES];
     struct cdx_buf b;
@@ -82,7 +84,8 @@ void cdx_log_write(enum cdx_level level, const char *id, const char *text, const
     cdx_buf_init(&b, 16384);
     cdx_instant_format(cdx_wall_ms(&cdx_clock_system), when);
     if (as_json)
-        cdx_buf_printf(&b, "{\"ts\":\"%s\",\"level\":\"%s\",\"id\":\"%s\"", when, level_names[level], id);
+        cdx_buf_printf(&b, "{\"ts\":\"%s\",\"level\":\"%s\",\"id\":\"%s\"", when,
+                       level_names[level], id);
     else
         cdx_buf_printf(&b, "%s %-5s %s", when, level_names[level], id);
     for (size_t i = 0; i < n; i++) {

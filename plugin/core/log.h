@@ -24,9 +24,10 @@ struct cdx_kv {
  * Write one line to standard error. `id` is a stable word ("push.attempt"), `text` a sentence for a person or "".
  * Thread: any; a line is written whole.
  */
-void cdx_log_write(enum cdx_level level, const char *id, const char *text, const struct cdx_kv *kv, size_t n);
-#define cdx_log(level, id, text, ...)                                                        \
-    cdx_log_write(level, id, text, (const struct cdx_kv[]){__VA_ARGS__},                      \
+void cdx_log_write(enum cdx_level level, const char *id, const char *text, const struct cdx_kv *kv,
+                   size_t n);
+#define cdx_log(level, id, text, ...)                                                              \
+    cdx_log_write(level, id, text, (const struct cdx_kv[]){__VA_ARGS__},                           \
                   sizeof((const struct cdx_kv[]){__VA_ARGS__}) / sizeof(struct cdx_kv))
 
 /* Before any thread starts. level: the most that is written; json: one JSON object a line in place of key=value. */

@@ -44,7 +44,9 @@ static void place(struct cdx_map *map, struct cdx_map_slot slot)
 
 static bool grow(struct cdx_map *map)
 {
-    struct cdx_map bigger = {.cap = map->cap == 0 ? 16 : map->used * 2 >= map->cap ? map->cap * 2 : map->cap};
+    struct cdx_map bigger = {.cap = map->cap == 0               ? 16
+                                    : map->used * 2 >= map->cap ? map->cap * 2
+                                                                : map->cap};
 
     bigger.slots = calloc(bigger.cap, sizeof *bigger.slots);
     if (bigger.slots == NULL)

@@ -25,7 +25,8 @@ struct cdx_map {
 void cdx_map_fini(struct cdx_map *map);
 void *cdx_map_get(const struct cdx_map *map, struct cdx_text key);
 /* Sets (replaces) and returns true; false: no memory, nothing changed. value is not NULL; the key is borrowed. */
-bool cdx_map_put(struct cdx_map *map, struct cdx_text key, void *value) __attribute__((warn_unused_result));
+bool cdx_map_put(struct cdx_map *map, struct cdx_text key, void *value)
+    __attribute__((warn_unused_result));
 /* Removes and returns the value; NULL: none. */
 void *cdx_map_take(struct cdx_map *map, struct cdx_text key);
 /* Walk: start with *i = 0; NULL at the end. Removing the entry just returned is allowed, adding is not. */

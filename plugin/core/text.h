@@ -49,7 +49,8 @@ static inline int cdx_text_cmp(struct cdx_text a, struct cdx_text b)
 }
 
 /* Cuts at the first `c`; false: there is none, nothing is written. */
-static inline bool cdx_text_cut(struct cdx_text t, char c, struct cdx_text *head, struct cdx_text *tail)
+static inline bool cdx_text_cut(struct cdx_text t, char c, struct cdx_text *head,
+                                struct cdx_text *tail)
 {
     const char *at = t.n != 0 ? (const char *)memchr(t.p, c, t.n) : NULL;
 

@@ -38,6 +38,7 @@ bool cdx_decode_knows(struct cdx_text format);
  * Thread: any.
  */
 enum cdx_code cdx_decode(struct cdx_text format, const struct cdx_record *rec, struct cdx_text base,
-                         struct cdx_arena *arena, struct cdx_changes *out, struct cdx_err *err) CDX_MUST_CHECK;
+                         struct cdx_arena *arena, struct cdx_changes *out,
+                         struct cdx_err *err) CDX_MUST_CHECK;
 
 #endif

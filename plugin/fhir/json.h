@@ -16,24 +16,33 @@
 
 struct cdx_arena; /* core/arena.h */
 
-enum cdx_json_kind { CDX_JSON_OBJECT, CDX_JSON_ARRAY, CDX_JSON_STRING, CDX_JSON_NUMBER, CDX_JSON_TRUE, CDX_JSON_FALSE, CDX_JSON_NULL };
+enum cdx_json_kind {
+    CDX_JSON_OBJECT,
+    CDX_JSON_ARRAY,
+    CDX_JSON_STRING,
+    CDX_JSON_NUMBER,
+    CDX_JSON_TRUE,
+    CDX_JSON_FALSE,
+    CDX_JSON_NULL
+};
 
 /* A value's place in the index. The root is 0. CDX_NO_NODE: none. */
 typedef uint32_t cdx_node;
 #define CDX_NO_NODE UINT32_MAX
 
 struct cdx_json_node {
-    uint32_t start, end;   /* bytes of the value: [start, end), quotes included for strings */
-    uint32_t key;          /* first byte of the member's name inside its quotes; 0 for items and the root */
-    uint32_t key_n : 24;   /* bytes of the name as written, escapes included */
-    uint32_t kind : 3;     /* enum cdx_json_kind */
-    uint32_t escaped : 1;  /* a string that holds a backslash */
+    uint32_t start, end; /* bytes of the value: [start, end), quotes included for strings */
+    uint32_t key; /* first byte of the member's name inside its quotes; 0 for items and the root */
+    uint32_t key_n : 24;  /* bytes of the name as written, escapes included */
+    uint32_t kind : 3;    /* enum cdx_json_kind */
+    uint32_t escaped : 1; /* a string that holds a backslash */
     uint32_t key_escaped : 1;
-    uint32_t after;        /* the node behind this one's whole subtree: the next sibling when parent's `after` is larger */
+    uint32_t
+        after; /* the node behind this one's whole subtree: the next sibling when parent's `after` is larger */
 };
 
 struct cdx_json {
-    const char *bytes;                 /* borrowed: the record */
+    const char *bytes; /* borrowed: the record */
     size_t n;
     const struct cdx_json_node *nodes; /* in the arena; pre-order, children follow their parent */
     uint32_t count;
@@ -44,8 +53,8 @@ struct cdx_json {
  * Errors: CDX_INPUT with "JSON: <what> at byte <offset>" (never the text itself); CDX_NOMEM.
  * Thread: any. `out` is written on CDX_OK only.
  */
-enum cdx_code cdx_json_parse(const char *bytes, size_t n, struct cdx_arena *arena, struct cdx_json *out,
-                             struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_json_parse(const char *bytes, size_t n, struct cdx_arena *arena,
+                             struct cdx_json *out, struct cdx_err *err) CDX_MUST_CHECK;
 
 static inline enum cdx_json_kind cdx_json_kind(const struct cdx_json *j, cdx_node v)
 {

@@ -17,7 +17,14 @@ bool cdx_path_walk(const struct cdx_json *j, cdx_node from, struct cdx_text path
 
 /* What a Reference.reference text points to (FHIR R4 references.html 2.3.0). All borrowed from the text. */
 struct cdx_reference {
-    enum { CDX_REF_NONE, CDX_REF_RELATIVE, CDX_REF_ABSOLUTE, CDX_REF_CONTAINED, CDX_REF_URN, CDX_REF_CONDITIONAL } kind;
+    enum {
+        CDX_REF_NONE,
+        CDX_REF_RELATIVE,
+        CDX_REF_ABSOLUTE,
+        CDX_REF_CONTAINED,
+        CDX_REF_URN,
+        CDX_REF_CONDITIONAL
+    } kind;
     struct cdx_text base;    /* absolute: up to and without the '/' before the type */
     struct cdx_text type;    /* relative, absolute, conditional: "Patient" */
     struct cdx_text id;      /* relative, absolute: "123" */

@@ -15,7 +15,8 @@ static struct cdx_text number(struct cdx_deadletter_texts *texts, int64_t v, boo
 {
     char *z = texts->text[texts->n++];
 
-    return show ? cdx_text(z, (size_t)snprintf(z, sizeof texts->text[0], "%lld", (long long)v)) : cdx_text(NULL, 0);
+    return show ? cdx_text(z, (size_t)snprintf(z, sizeof texts->text[0], "%lld", (long long)v))
+                : cdx_text(NULL, 0);
 }
 
 static struct cdx_text instant(struct cdx_deadletter_texts *texts, int64_t ms)
@@ -23,7 +24,8 @@ static struct cdx_text instant(struct cdx_deadletter_texts *texts, int64_t ms)
     return ms > 0 ? cdx_text_z(cdx_instant_format(ms, texts->text[texts->n++])) : cdx_text(NULL, 0);
 }
 
-size_t cdx_deadletter_headers(const struct cdx_deadletter *d, struct cdx_deadletter_texts *texts, struct cdx_header out[CDX_DEADLETTER_HEADERS])
+size_t cdx_deadletter_headers(const struct cdx_deadletter *d, struct cdx_deadletter_texts *texts,
+                              struct cdx_header out[CDX_DEADLETTER_HEADERS])
 {
     size_t n = 0;
 

@@ -15,7 +15,7 @@ struct cdx_deadletter {
     const char *klass; /* decode, message, too-large, gap, ... */
     struct cdx_text error;
     struct cdx_text subscription, endpoint, webhook_id, traceparent;
-    int status;               /* HTTP; 0: none */
+    int status; /* HTTP; 0: none */
     int attempts;
     int64_t first_ms, last_ms; /* wall */
     int64_t event_first, event_last;
@@ -32,6 +32,7 @@ struct cdx_deadletter_texts {
 };
 
 /* Fills `out`; returns how many. `texts` must live as long as `out` is used. */
-size_t cdx_deadletter_headers(const struct cdx_deadletter *d, struct cdx_deadletter_texts *texts, struct cdx_header out[CDX_DEADLETTER_HEADERS]);
+size_t cdx_deadletter_headers(const struct cdx_deadletter *d, struct cdx_deadletter_texts *texts,
+                              struct cdx_header out[CDX_DEADLETTER_HEADERS]);
 
 #endif

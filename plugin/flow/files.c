@@ -33,7 +33,8 @@ struct apply {
     size_t written, ended, wrong;
 };
 
-static enum cdx_code put(struct apply *a, enum cdx_topic topic, int32_t partition, struct cdx_text key, struct cdx_text value)
+static enum cdx_code put(struct apply *a, enum cdx_topic topic, int32_t partition,
+                         struct cdx_text key, struct cdx_text value)
 {
     struct cdx_out out = {topic, partition, key, value, NULL, 0, 0};
 
@@ -47,16 +48,19 @@ static enum cdx_code put(struct apply *a, enum cdx_topic topic, int32_t partitio
 
 /* -- subscriptions ------------------------------------------------------------------------------------------------ */
 
-static enum cdx_code put_subscription(struct apply *a, struct cdx_text json, const struct cdx_sub *sub, const struct cdx_sub_entry *known)
+static enum cdx_code put_subscription(struct apply *a, struct cdx_text json,
+                                      const struct cdx_sub *sub, const struct cdx_sub_entry *known)
 {
     bool alive = known != NULL && known->sub != NULL;
-    int32_t partition = alive ? known->sub->partition : cdx_partition_of(cdx_text_z(sub->id), a->files->partitions);
+    int32_t partition =
+        alive ? known->sub->partition : cdx_partition_of(cdx_text_z(sub->id), a->files->partitions);
 
     cdx_buf_reset(&a->value);
     cdx_sub_record_write(json, alive ? known->sub->incarnation : -1, partition, true, &a->value);
     if (a->value.failed)
         return cdx_fail(a->err, CDX_NOMEM, "files: subscription %s", sub->id);
-    cdx_log(CDX_INFO, "files.subscription", alive ? "changed" : "new", CDX_KV("subscription", sub->id), CDX_KN("partition", partition));
+    cdx_log(CDX_INFO, "files.subscription", alive ? "changed" : "new",
+            CDX_KV("subscription", sub->id), CDX_KN("partition", partition));
     return put(a, CDX_T_SUBSCRIPTIONS, partition, cdx_text_z(sub->id), cdx_buf_text(&a->value));
 }
 
@@ -101,9 +105,11 @@ static enum cdx_code end_missing(struct apply *a, char *const *ids, size_t n)
     while ((e = cdx_map_next(&a->files->subs->by_id, &i)) != NULL) {
         if (e->sub == NULL || !e->sub->from_file || listed(ids, n, e->id))
             continue;
-        cdx_log(CDX_INFO, "files.subscription", "ended: its file is gone", CDX_KV("subscription", e->id));
+        cdx_log(CDX_INFO, "files.subscription", "ended: its file is gone",
+                CDX_KV("subscription", e->id));
         a->ended++;
-        if (put(a, CDX_T_SUBSCRIPTIONS, e->sub->partition, cdx_text_z(e->id), cdx_text(NULL, 0)) != CDX_OK)
+        if (put(a, CDX_T_SUBSCRIPTIONS, e->sub->partition, cdx_text_z(e->id), cdx_text(NULL, 0)) !=
+            CDX_OK)
             return CDX_REMOTE;
     }
     return CDX_OK;
@@ -139,7 +145,7 @@ struct group {
     struct apply *apply;
     struct cdx_map members; /* key -> the key's own block */
     size_t n;
-    char *name;             /* owned */
+    char *name; /* owned */
     enum cdx_code rc;
     int32_t partition;
     uint32_t roster;
@@ -220,8 +226,12 @@ static enum cdx_code put_close(struct group *g, const char *hash)
 
     cdx_buf_reset(&a->value);
     if (hash != NULL)
-        cdx_buf_printf(&a->value, "{\"count\":%zu,\"version\":%" PRId64 ",\"source\":\"file\",\"hash\":\"%s\"}", g->n, a->files->conf->version, hash);
-    return put(a, CDX_T_ROSTERS, g->partition, cdx_text(key, (size_t)n), hash != NULL ? cdx_buf_text(&a->value) : cdx_text(NULL, 0));
+        cdx_buf_printf(&a->value,
+                       "{\"count\":%zu,\"version\":%" PRId64
+                       ",\"source\":\"file\",\"hash\":\"%s\"}",
+                       g->n, a->files->conf->version, hash);
+    return put(a, CDX_T_ROSTERS, g->partition, cdx_text(key, (size_t)n),
+               hash != NULL ? cdx_buf_text(&a->value) : cdx_text(NULL, 0));
 }
 
 static void prepare(struct group *g)
@@ -241,7 +251,8 @@ static enum cdx_code put_group(struct group *g, const char *hash)
         g->rc = put_member(g, m->key, m->value);
     if (g->rc == CDX_OK)
         g->rc = put_close(g, hash);
-    cdx_log(CDX_INFO, "files.roster", "written", CDX_KV("roster", g->name), CDX_KN("members", g->n));
+    cdx_log(CDX_INFO, "files.roster", "written", CDX_KV("roster", g->name),
+            CDX_KN("members", g->n));
     return g->rc;
 }
 
@@ -255,7 +266,9 @@ static enum cdx_code take_roster(struct apply *a, const char *file, char **name)
     const struct cdx_roster_close *known;
 
     *name = NULL;
-    if (text == NULL || cdx_roster_read_group(cdx_text(text, n), cdx_conf_single_base(a->files->conf), take_member, &g, &g.name, &why) != CDX_OK) {
+    if (text == NULL ||
+        cdx_roster_read_group(cdx_text(text, n), cdx_conf_single_base(a->files->conf), take_member,
+                              &g, &g.name, &why) != CDX_OK) {
         a->wrong++;
         cdx_log(CDX_ERROR, "files.wrong", why.text, CDX_KV("file", file));
     } else {
@@ -330,8 +343,10 @@ enum cdx_code cdx_files_apply(const struct cdx_files *files, struct cdx_err *err
     enum cdx_code rc;
 
     if (files->conf->version < files->applied_version) {
-        cdx_log(CDX_WARN, "files.older", "a newer configuration was applied by another process; this one's files are left alone",
-                CDX_KN("version", files->conf->version), CDX_KN("applied", files->applied_version));
+        cdx_log(
+            CDX_WARN, "files.older",
+            "a newer configuration was applied by another process; this one's files are left alone",
+            CDX_KN("version", files->conf->version), CDX_KN("applied", files->applied_version));
         return CDX_OK;
     }
     cdx_buf_init(&a.value, 2 * CDX_MAX_SUBSCRIPTION_BYTES);
@@ -343,7 +358,8 @@ enum cdx_code cdx_files_apply(const struct cdx_files *files, struct cdx_err *err
     if (rc == CDX_OK && a.producer != NULL)
         rc = cdx_producer_flush(a.producer, 10000, err);
     if (rc == CDX_OK)
-        cdx_log(a.wrong > 0 ? CDX_WARN : CDX_INFO, "files.applied", "", CDX_KN("records", a.written), CDX_KN("ended", a.ended), CDX_KN("wrong", a.wrong));
+        cdx_log(a.wrong > 0 ? CDX_WARN : CDX_INFO, "files.applied", "",
+                CDX_KN("records", a.written), CDX_KN("ended", a.ended), CDX_KN("wrong", a.wrong));
     cdx_producer_destroy(a.producer);
     cdx_buf_fini(&a.value);
     return rc;

@@ -25,7 +25,7 @@ struct cdx_flow {
     struct cdx_view *view;         /* owned, as all below */
     struct cdx_stage1 *stage1;     /* NULL: not our role */
     struct cdx_stage2 *stage2;
-    int lock;                      /* of data_dir */
+    int lock; /* of data_dir */
     pthread_t ender;
     atomic_bool ended;
 };
@@ -37,7 +37,8 @@ static bool lock_data_dir(struct cdx_flow *flow, struct cdx_err *err)
     char *path = NULL;
 
     if (mkdir(conf->data_dir, 0700) != 0 && errno != EEXIST) {
-        cdx_fail(err, CDX_CONFIG, "data_dir %s: %s; create it or name another", conf->data_dir, strerror(errno));
+        cdx_fail(err, CDX_CONFIG, "data_dir %s: %s; create it or name another", conf->data_dir,
+                 strerror(errno));
         return false;
     }
     if (asprintf(&path, "%s/lock.%s", conf->data_dir, conf->instance) < 0) {
@@ -48,13 +49,16 @@ static bool lock_data_dir(struct cdx_flow *flow, struct cdx_err *err)
     if (flow->lock < 0)
         cdx_fail(err, CDX_CONFIG, "%s: %s; data_dir must be writable", path, strerror(errno));
     else if (flock(flow->lock, LOCK_EX | LOCK_NB) != 0)
-        cdx_fail(err, CDX_CONFIG, "another process runs with instance '%s' and data_dir %s; stop it, or give this one its own `instance` and `data_dir`",
-                 conf->instance, conf->data_dir);
+        cdx_fail(
+            err, CDX_CONFIG,
+            "another process runs with instance '%s' and data_dir %s; stop it, or give this one its own `instance` and `data_dir`",
+            conf->instance, conf->data_dir);
     free(path);
     return err->code == CDX_OK;
 }
 
-struct cdx_flow *cdx_flow_create(const struct cdx_conf *conf, struct cdx_bus *bus, const struct cdx_clock *clock, struct cdx_err *err)
+struct cdx_flow *cdx_flow_create(const struct cdx_conf *conf, struct cdx_bus *bus,
+                                 const struct cdx_clock *clock, struct cdx_err *err)
 {
     struct cdx_flow *flow = calloc(1, sizeof *flow);
 
@@ -71,7 +75,8 @@ struct cdx_flow *cdx_flow_create(const struct cdx_conf *conf, struct cdx_bus *bu
         flow->stage1 = cdx_stage1_create(conf, bus, flow->view, clock, err);
     if (flow->view != NULL && conf->role_push)
         flow->stage2 = cdx_stage2_create(conf, bus, flow->view, clock, err);
-    if (flow->view != NULL && (flow->stage1 != NULL || !conf->role_match) && (flow->stage2 != NULL || !conf->role_push))
+    if (flow->view != NULL && (flow->stage1 != NULL || !conf->role_match) &&
+        (flow->stage2 != NULL || !conf->role_push))
         return flow;
     cdx_fail(err, CDX_NOMEM, "flow");
     cdx_flow_destroy(flow);
@@ -144,16 +149,20 @@ bool cdx_flow_live(const struct cdx_flow *flow)
 {
     int64_t now = cdx_mono_ms(flow->clock);
 
-    return now - cdx_view_beat_ms(flow->view) < ALIVE_MS && (flow->stage1 == NULL || now - cdx_stage1_beat_ms(flow->stage1) < 10 * ALIVE_MS) &&
+    return now - cdx_view_beat_ms(flow->view) < ALIVE_MS &&
+           (flow->stage1 == NULL || now - cdx_stage1_beat_ms(flow->stage1) < 10 * ALIVE_MS) &&
            (flow->stage2 == NULL || now - cdx_stage2_beat_ms(flow->stage2) < 10 * ALIVE_MS);
 }
 
 bool cdx_flow_ready(const struct cdx_flow *flow, char *why, size_t n)
 {
-    const char *missing = cdx_view_fresh_ms(flow->view) == INT64_MIN                       ? "subscriptions and rosters are being read"
-                          : flow->stage1 != NULL && !cdx_stage1_ready(flow->stage1) ? "the source group has not given us an assignment yet"
-                          : flow->stage2 != NULL && !cdx_stage2_ready(flow->stage2) ? "the push group has not given us an assignment yet"
-                                                                                    : NULL;
+    const char *missing = cdx_view_fresh_ms(flow->view) == INT64_MIN
+                              ? "subscriptions and rosters are being read"
+                          : flow->stage1 != NULL && !cdx_stage1_ready(flow->stage1)
+                              ? "the source group has not given us an assignment yet"
+                          : flow->stage2 != NULL && !cdx_stage2_ready(flow->stage2)
+                              ? "the push group has not given us an assignment yet"
+                              : NULL;
 
     snprintf(why, n, "%s", missing != NULL ? missing : "ready");
     return missing == NULL;
@@ -168,7 +177,8 @@ bool cdx_flow_failed(struct cdx_flow *flow, char *text, size_t n)
     return text[0] != '\0';
 }
 
-enum cdx_code cdx_flow_standings(struct cdx_flow *flow, struct cdx_standing **out, size_t *n, struct cdx_err *err)
+enum cdx_code cdx_flow_standings(struct cdx_flow *flow, struct cdx_standing **out, size_t *n,
+                                 struct cdx_err *err)
 {
     *out = NULL;
     *n = 0;

@@ -24,7 +24,8 @@ struct cdx_conf;
 struct cdx_flow;
 
 /* conf, bus and clock are borrowed and outlive the flow. Reads definitions and topics. Returns owned or NULL. Thread: main, as all below. */
-struct cdx_flow *cdx_flow_create(const struct cdx_conf *conf, struct cdx_bus *bus, const struct cdx_clock *clock, struct cdx_err *err);
+struct cdx_flow *cdx_flow_create(const struct cdx_conf *conf, struct cdx_bus *bus,
+                                 const struct cdx_clock *clock, struct cdx_err *err);
 /* Starts the threads that the configuration's roles ask for. */
 enum cdx_code cdx_flow_start(struct cdx_flow *flow, struct cdx_err *err) CDX_MUST_CHECK;
 /* Asks all threads to end in order; does not block; idempotent. */
@@ -46,17 +47,18 @@ bool cdx_flow_failed(struct cdx_flow *flow, char *text, size_t n);
 /* Where one subscription stands, for people and metrics. */
 struct cdx_standing {
     char id[65];
-    char endpoint[96];       /* configured id, or scheme://host:port */
-    const char *status;      /* static: requested, active, error, off */
-    const char *feed;        /* static: live, lagging, catching-up */
-    const char *breaker;     /* static: closed, open, half-open */
+    char endpoint[96];   /* configured id, or scheme://host:port */
+    const char *status;  /* static: requested, active, error, off */
+    const char *feed;    /* static: live, lagging, catching-up */
+    const char *breaker; /* static: closed, open, half-open */
     int32_t partition;
     int64_t counted, delivered;
-    int64_t head_ms;         /* wall time of the first undelivered event's record; 0: none or not known */
+    int64_t head_ms; /* wall time of the first undelivered event's record; 0: none or not known */
     int64_t retries;
     char error[160];
 };
 /* Every subscription that this process serves; *out is malloc'd. Waits for the push thread, at most 2 s (n 0 then). */
-enum cdx_code cdx_flow_standings(struct cdx_flow *flow, struct cdx_standing **out, size_t *n, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_flow_standings(struct cdx_flow *flow, struct cdx_standing **out, size_t *n,
+                                 struct cdx_err *err) CDX_MUST_CHECK;
 
 #endif

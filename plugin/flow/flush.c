@@ -102,8 +102,9 @@ bool cdx_flush_empty(const struct cdx_flush *flush)
 
 bool cdx_flush_add(struct cdx_flush *flush, const struct cdx_out *out, bool sticky)
 {
-    struct entry e = {out->topic, out->partition, sticky, out->key.p != NULL, out->value.p != NULL, flush->bytes.n, out->key.n, out->value.n,
-                      flush->heads_n, out->headers_n};
+    struct entry e = {out->topic,           out->partition, sticky,     out->key.p != NULL,
+                      out->value.p != NULL, flush->bytes.n, out->key.n, out->value.n,
+                      flush->heads_n,       out->headers_n};
     struct entry *entries = grown(flush->entries, flush->n, &flush->cap, sizeof *entries);
 
     if (entries == NULL)
@@ -128,7 +129,8 @@ bool cdx_flush_add(struct cdx_flush *flush, const struct cdx_out *out, bool stic
 
 bool cdx_flush_position(struct cdx_flush *flush, int32_t partition, int64_t offset)
 {
-    struct cdx_place *places = grown(flush->places, flush->places_n, &flush->places_cap, sizeof *places);
+    struct cdx_place *places =
+        grown(flush->places, flush->places_n, &flush->places_cap, sizeof *places);
 
     if (places == NULL)
         return false;
@@ -142,13 +144,19 @@ static struct cdx_out record_of(const struct cdx_flush *flush, size_t i, struct 
 {
     const struct entry *e = &flush->entries[i];
     const char *p = flush->bytes.p + e->at;
-    struct cdx_out out = {e->topic, e->partition, cdx_text(e->has_key ? p : NULL, e->key_n), cdx_text(e->has_value ? p + e->key_n : NULL, e->value_n),
-                          headers, e->headers_n, 0};
+    struct cdx_out out = {e->topic,
+                          e->partition,
+                          cdx_text(e->has_key ? p : NULL, e->key_n),
+                          cdx_text(e->has_value ? p + e->key_n : NULL, e->value_n),
+                          headers,
+                          e->headers_n,
+                          0};
 
     p += e->key_n + e->value_n;
     for (size_t h = 0; h < e->headers_n; h++) {
         const struct head *head = &flush->heads[e->headers + h];
-        headers[h] = (struct cdx_header){cdx_text(p, head->name_n), cdx_text(p + head->name_n, head->value_n)};
+        headers[h] = (struct cdx_header){cdx_text(p, head->name_n),
+                                         cdx_text(p + head->name_n, head->value_n)};
         p += head->name_n + head->value_n;
     }
     return out;
@@ -197,10 +205,12 @@ bool cdx_flush_carry_over(struct cdx_flush *to, struct cdx_flush *from)
 
 /* -- the thread --------------------------------------------------------------------------------------------------- */
 
-static enum cdx_committed commit(struct cdx_flusher *f, struct cdx_flush *flush, struct cdx_err *err)
+static enum cdx_committed commit(struct cdx_flusher *f, struct cdx_flush *flush,
+                                 struct cdx_err *err)
 {
     struct cdx_header *headers = calloc(most_headers(flush) + 1, sizeof *headers);
-    enum cdx_code rc = headers == NULL ? cdx_fail(err, CDX_NOMEM, "flow: flush") : cdx_producer_begin(f->producer, err);
+    enum cdx_code rc = headers == NULL ? cdx_fail(err, CDX_NOMEM, "flow: flush")
+                                       : cdx_producer_begin(f->producer, err);
 
     if (rc != CDX_OK) {
         free(headers);
@@ -215,7 +225,8 @@ static enum cdx_committed commit(struct cdx_flusher *f, struct cdx_flush *flush,
         return cdx_producer_abort(f->producer, err);
     for (size_t i = 0; i < flush->places_n; i++)
         flush->places[i].topic = cdx_bus_topic(f->bus, CDX_T_NOTIFICATIONS);
-    return cdx_producer_commit(f->producer, flush->places, flush->places_n, f->group, f->consumer, err);
+    return cdx_producer_commit(f->producer, flush->places, flush->places_n, f->group, f->consumer,
+                               err);
 }
 
 static void *run(void *arg)
@@ -275,7 +286,8 @@ struct cdx_flusher *cdx_flusher_create(struct cdx_bus *bus, struct cdx_err *err)
     return NULL;
 }
 
-void cdx_flusher_begin(struct cdx_flusher *f, struct cdx_flush *flush, const struct cdx_group *group, struct cdx_consumer *consumer)
+void cdx_flusher_begin(struct cdx_flusher *f, struct cdx_flush *flush,
+                       const struct cdx_group *group, struct cdx_consumer *consumer)
 {
     pthread_mutex_lock(&f->lock);
     f->todo = flush;
@@ -296,7 +308,8 @@ int cdx_flusher_fd(const struct cdx_flusher *f)
     return f->fd;
 }
 
-struct cdx_flush *cdx_flusher_take(struct cdx_flusher *f, bool wait, enum cdx_committed *how, struct cdx_err *err)
+struct cdx_flush *cdx_flusher_take(struct cdx_flusher *f, bool wait, enum cdx_committed *how,
+                                   struct cdx_err *err)
 {
     struct cdx_flush *flush;
     uint64_t counter;

@@ -34,12 +34,14 @@ bool cdx_flush_carry_over(struct cdx_flush *to, struct cdx_flush *from);
 /* bus and consumer (embedded mode's commits) are borrowed. Opens the producer: leftovers of a former self are aborted before this returns. */
 struct cdx_flusher *cdx_flusher_create(struct cdx_bus *bus, struct cdx_err *err);
 /* Hands a flush over; only when none is open. group: of the assignment; borrowed until the outcome is taken. */
-void cdx_flusher_begin(struct cdx_flusher *f, struct cdx_flush *flush, const struct cdx_group *group, struct cdx_consumer *consumer);
+void cdx_flusher_begin(struct cdx_flusher *f, struct cdx_flush *flush,
+                       const struct cdx_group *group, struct cdx_consumer *consumer);
 bool cdx_flusher_busy(const struct cdx_flusher *f);
 /* Readable when an outcome waits. */
 int cdx_flusher_fd(const struct cdx_flusher *f);
 /* The flush and how it ended; NULL: nothing ended. wait: until one has. */
-struct cdx_flush *cdx_flusher_take(struct cdx_flusher *f, bool wait, enum cdx_committed *how, struct cdx_err *err);
+struct cdx_flush *cdx_flusher_take(struct cdx_flusher *f, bool wait, enum cdx_committed *how,
+                                   struct cdx_err *err);
 void cdx_flusher_destroy(struct cdx_flusher *f);
 
 #endif

@@ -78,7 +78,8 @@ static enum cdx_code load_cursors(struct part *part, int64_t *checkpoint, struct
 
     *checkpoint = CDX_NONE;
     while (rc == CDX_OK && (k = cdx_map_next(&part->newest, &i)) != NULL)
-        rc = k->key.n > 0 && k->key.p[0] == '#' ? cdx_checkpoint_read(k->value, checkpoint, err) : load_cursor(part, k, err);
+        rc = k->key.n > 0 && k->key.p[0] == '#' ? cdx_checkpoint_read(k->value, checkpoint, err)
+                                                : load_cursor(part, k, err);
     return rc;
 }
 
@@ -93,7 +94,8 @@ static void forget_newest(struct part *part)
 }
 
 /* The checkpoint may lie outside the log: below its start (retention outran us) or above its end (it was replaced). */
-void cdx_owner_mend(struct cdx_stage2 *s, struct part *part, int64_t checkpoint, int64_t start, int64_t end)
+void cdx_owner_mend(struct cdx_stage2 *s, struct part *part, int64_t checkpoint, int64_t start,
+                    int64_t end)
 {
     size_t i = 0;
     struct owned *o;
@@ -107,16 +109,22 @@ void cdx_owner_mend(struct cdx_stage2 *s, struct part *part, int64_t checkpoint,
     part->held = true;
     if (replaced)
         cdx_count(CDX_C_LOG_REPLACED, 1);
-    cdx_log(CDX_ERROR, replaced ? "push.log-replaced" : "push.jump",
-            replaced ? "the log is not the one that was read before: event numbers go on, what was undelivered is gone"
-                     : "the log's retention took records that were not counted: event numbers jump",
-            CDX_KN("partition", part->id), CDX_KN("checkpoint", checkpoint), CDX_KN("start", start), CDX_KN("end", end));
+    cdx_log(
+        CDX_ERROR, replaced ? "push.log-replaced" : "push.jump",
+        replaced
+            ? "the log is not the one that was read before: event numbers go on, what was undelivered is gone"
+            : "the log's retention took records that were not counted: event numbers jump",
+        CDX_KN("partition", part->id), CDX_KN("checkpoint", checkpoint), CDX_KN("start", start),
+        CDX_KN("end", end));
     while ((o = cdx_map_next(&part->subs, &i)) != NULL) {
         size_t gone = replaced ? cdx_feed_replaced(&o->feed, start, &lost[0].from, &lost[0].to)
                                : cdx_feed_jump(&o->feed, start, end - checkpoint, lost);
         for (size_t k = 0; k < gone; k++)
-            cdx_owner_report_gap(s, o, lost[k].from, lost[k].to,
-                                 replaced ? "the log was replaced" : "the log's retention took records that were not counted; up to so many are gone");
+            cdx_owner_report_gap(
+                s, o, lost[k].from, lost[k].to,
+                replaced
+                    ? "the log was replaced"
+                    : "the log's retention took records that were not counted; up to so many are gone");
         cdx_owner_mark_dirty(s, o);
     }
 }
@@ -133,7 +141,8 @@ static void restore_holds(struct part *part)
     }
 }
 
-static enum cdx_code load_part(struct cdx_stage2 *s, struct part *part, struct cdx_place *place, struct cdx_err *err)
+static enum cdx_code load_part(struct cdx_stage2 *s, struct part *part, struct cdx_place *place,
+                               struct cdx_err *err)
 {
     struct taking taking = {s, part};
     int64_t start, end, checkpoint;
@@ -153,7 +162,8 @@ static enum cdx_code load_part(struct cdx_stage2 *s, struct part *part, struct c
     return CDX_OK;
 }
 
-static bool add_parts(struct cdx_stage2 *s, const struct cdx_place *places, struct cdx_place *cursors, size_t n)
+static bool add_parts(struct cdx_stage2 *s, const struct cdx_place *places,
+                      struct cdx_place *cursors, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct part *part = calloc(1, sizeof *part);
@@ -162,7 +172,8 @@ static bool add_parts(struct cdx_stage2 *s, const struct cdx_place *places, stru
         part->id = places[i].partition;
         part->next = s->parts;
         s->parts = part;
-        cursors[i] = (struct cdx_place){cdx_bus_topic(s->bus, CDX_T_CURSORS), part->id, CDX_BEGINNING};
+        cursors[i] =
+            (struct cdx_place){cdx_bus_topic(s->bus, CDX_T_CURSORS), part->id, CDX_BEGINNING};
     }
     return true;
 }

@@ -66,7 +66,8 @@ struct owned *cdx_owner_add(struct part *part, struct cdx_text id)
 {
     struct owned *o = calloc(1, sizeof *o);
 
-    if (o != NULL && (o->id = strndup(id.p, id.n)) != NULL && cdx_map_put(&part->subs, cdx_text_z(o->id), o)) {
+    if (o != NULL && (o->id = strndup(id.p, id.n)) != NULL &&
+        cdx_map_put(&part->subs, cdx_text_z(o->id), o)) {
         o->part = part;
         return o;
     }
@@ -115,24 +116,37 @@ void cdx_owner_drop(struct cdx_stage2 *s)
 }
 
 /* A gap is visible: a dead letter that says from which number to which, a metric, a log line. Its status is `error` until the next answer. */
-void cdx_owner_report_gap(struct cdx_stage2 *s, struct owned *o, int64_t from, int64_t to, const char *why)
+void cdx_owner_report_gap(struct cdx_stage2 *s, struct owned *o, int64_t from, int64_t to,
+                          const char *why)
 {
     struct cdx_header headers[CDX_DEADLETTER_HEADERS];
     struct cdx_deadletter_texts texts;
     int64_t now = cdx_wall_ms(s->clock);
-    struct cdx_deadletter d = {.stage = "push", .klass = "gap", .error = cdx_text_z(why), .subscription = cdx_text_z(o->id), .first_ms = now, .last_ms = now,
-                               .event_first = from, .event_last = to, .src_topic = cdx_text_z(cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS)),
-                               .src_partition = o->part->id, .src_offset = o->feed.scan};
-    struct cdx_out out = {CDX_T_DEAD_LETTERS, -1, cdx_text_z(o->id), cdx_text(NULL, 0), headers, 0, 0};
+    struct cdx_deadletter d = {.stage = "push",
+                               .klass = "gap",
+                               .error = cdx_text_z(why),
+                               .subscription = cdx_text_z(o->id),
+                               .first_ms = now,
+                               .last_ms = now,
+                               .event_first = from,
+                               .event_last = to,
+                               .src_topic = cdx_text_z(cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS)),
+                               .src_partition = o->part->id,
+                               .src_offset = o->feed.scan};
+    struct cdx_out out = {
+        CDX_T_DEAD_LETTERS, -1, cdx_text_z(o->id), cdx_text(NULL, 0), headers, 0, 0};
     char text[160];
 
     out.headers_n = cdx_deadletter_headers(&d, &texts, headers);
     cdx_count(CDX_C_GAPS, (uint64_t)(to - from + 1));
     cdx_count(CDX_C_DLQ_GAP, 1);
-    cdx_log(CDX_ERROR, "push.gap", why, CDX_KV("subscription", o->id), CDX_KN("from", from), CDX_KN("to", to), CDX_KN("partition", o->part->id));
+    cdx_log(CDX_ERROR, "push.gap", why, CDX_KV("subscription", o->id), CDX_KN("from", from),
+            CDX_KN("to", to), CDX_KN("partition", o->part->id));
     if (!cdx_flush_add(s->next_flush, &out, true))
-        cdx_log(CDX_ERROR, "push.record", "out of memory for a dead letter", CDX_KV("subscription", o->id));
-    snprintf(text, sizeof text, "events %lld to %lld are gone: %s", (long long)from, (long long)to, why);
+        cdx_log(CDX_ERROR, "push.record", "out of memory for a dead letter",
+                CDX_KV("subscription", o->id));
+    snprintf(text, sizeof text, "events %lld to %lld are gone: %s", (long long)from, (long long)to,
+             why);
     if (o->sub != NULL && o->status.activated)
         cdx_send_set_status(s, o, CDX_ERROR_STATUS, NULL, text);
     cdx_owner_mark_dirty(s, o);

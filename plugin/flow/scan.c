@@ -18,9 +18,10 @@
 #include "core/log.h"
 
 #define TURN_MS 2000
-#define JOIN_WINDOW 1000     /* records behind the live reader (design 4.4) */
-#define BUDGET 256           /* records of one step, so that live reading and answers are not kept waiting */
-#define READER_KBYTES 8192   /* prefetch; smaller makes librdkafka's fetcher sleep for 1 s at a time */
+#define JOIN_WINDOW 1000 /* records behind the live reader (design 4.4) */
+#define BUDGET 256 /* records of one step, so that live reading and answers are not kept waiting */
+#define READER_KBYTES                                                                              \
+    8192 /* prefetch; smaller makes librdkafka's fetcher sleep for 1 s at a time */
 
 static const struct cdx_feed_bounds probe_bounds = {1, 0};
 static const struct cdx_feed_bounds chunk_bounds = {256, 512 << 10};
@@ -96,7 +97,8 @@ static bool joined(struct cdx_stage2 *s, struct owned *o)
     if (!cdx_feed_join(&o->feed))
         return false;
     if (o->feed.delivered > delivered)
-        cdx_owner_report_gap(s, o, delivered + 1, o->feed.delivered, "records are missing in the middle of the log");
+        cdx_owner_report_gap(s, o, delivered + 1, o->feed.delivered,
+                             "records are missing in the middle of the log");
     cdx_owner_mark_dirty(s, o);
     unwant(o);
     leave(o);
@@ -144,7 +146,8 @@ static void begin_turn(struct cdx_stage2 *s, struct scan *scan, struct part *par
     int64_t from = INT64_MAX;
 
     if (scan->reader == NULL)
-        scan->reader = cdx_consumer_open(s->bus, "range", (struct cdx_prefetch){READER_KBYTES, 10}, &err);
+        scan->reader =
+            cdx_consumer_open(s->bus, "range", (struct cdx_prefetch){READER_KBYTES, 10}, &err);
     if (scan->reader == NULL) {
         cdx_log(CDX_WARN, "scan.open", err.text, CDX_KN("partition", part->id));
         return;
@@ -169,7 +172,8 @@ static void begin_turn(struct cdx_stage2 *s, struct scan *scan, struct part *par
         return;
     }
     cdx_count(CDX_C_SCANS, 1);
-    cdx_log(CDX_DEBUG, "scan.begin", "", CDX_KN("partition", part->id), CDX_KN("from", from), CDX_KN("members", scan->members), CDX_KN("live", part->position));
+    cdx_log(CDX_DEBUG, "scan.begin", "", CDX_KN("partition", part->id), CDX_KN("from", from),
+            CDX_KN("members", scan->members), CDX_KN("live", part->position));
     if (!place_reader(s, scan, from))
         end_turn(s, scan);
 }
@@ -193,7 +197,8 @@ static bool hand_over(struct cdx_stage2 *s, struct owned *o, const struct cdx_re
     bool was_empty = cdx_feed_ready(&o->feed) == 0;
 
     cdx_feed_pick_join(&o->feed, o->part->position, JOIN_WINDOW);
-    if (rec->offset < o->feed.scan || rec->offset >= cdx_feed_scan_limit(&o->feed, o->part->position))
+    if (rec->offset < o->feed.scan ||
+        rec->offset >= cdx_feed_scan_limit(&o->feed, o->part->position))
         return true;
     l = cdx_owner_copy(s, rec);
     if (l == NULL)
@@ -221,7 +226,8 @@ static void counted_back(struct cdx_stage2 *s, struct scan *scan)
 
     scan->counting = NULL;
     if (cdx_feed_gap(&o->feed, scan->start, &scan->anchor, scan->alive, &from, &to))
-        cdx_owner_report_gap(s, o, from, to, "the log's retention took them before they were delivered");
+        cdx_owner_report_gap(s, o, from, to,
+                             "the log's retention took them before they were delivered");
     cdx_owner_mark_dirty(s, o);
     next_gap(s, scan);
 }
@@ -257,7 +263,8 @@ static void out_of_range(struct cdx_stage2 *s, struct scan *scan)
     struct cdx_err err = {0};
     int64_t end;
 
-    if (cdx_consumer_bounds(scan->reader, cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS), scan->part->id, &scan->start, &end, &err) != CDX_OK) {
+    if (cdx_consumer_bounds(scan->reader, cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS),
+                            scan->part->id, &scan->start, &end, &err) != CDX_OK) {
         cdx_log(CDX_WARN, "scan.range", err.text, CDX_KN("partition", scan->part->id));
         end_turn(s, scan);
         return;
@@ -267,7 +274,8 @@ static void out_of_range(struct cdx_stage2 *s, struct scan *scan)
 
 /* -- steps -------------------------------------------------------------------------------------------------------- */
 
-static void count_one(struct cdx_stage2 *s, struct scan *scan, const struct cdx_record *rec, bool end)
+static void count_one(struct cdx_stage2 *s, struct scan *scan, const struct cdx_record *rec,
+                      bool end)
 {
     if (!end && rec->offset <= scan->anchor.offset && cdx_text_is(rec->key, scan->counting->id))
         scan->alive++;
@@ -326,14 +334,16 @@ static void step(struct cdx_stage2 *s, struct scan *scan)
             continue;
         }
         if (what == CDX_POLL_END) {
-            cdx_log(CDX_DEBUG, "scan.end", "", CDX_KN("partition", scan->part->id), CDX_KN("position", scan->position), CDX_KN("end", scan->message.rec.offset),
+            cdx_log(CDX_DEBUG, "scan.end", "", CDX_KN("partition", scan->part->id),
+                    CDX_KN("position", scan->position), CDX_KN("end", scan->message.rec.offset),
                     CDX_KN("live", scan->part->position));
             if (scan->message.rec.offset > scan->position)
                 scan->position = scan->message.rec.offset;
             scan->more = false;
             break;
         }
-        if (scan->message.rec.offset >= scan->part->position) { /* a scan never passes the live reader */
+        if (scan->message.rec.offset >=
+            scan->part->position) { /* a scan never passes the live reader */
             scan->position = scan->part->position;
             cdx_message_done(&scan->message);
             scan->more = false;

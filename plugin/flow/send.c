@@ -21,11 +21,12 @@
 #include "model/conf.h"
 #include "model/delivery.h"
 
-#define LEAST_TO_ACTIVE_MS 1000     /* stage 1's views are younger than this (recovery.md C6) */
-#define BROKERS_LOST_MS 10000       /* a process without brokers sends nothing (design 4.6) */
-#define LIMIT_KEPT_MS 3600000       /* a working size is remembered for 1 h (delivery.md 3 "too large") */
+#define LEAST_TO_ACTIVE_MS 1000 /* stage 1's views are younger than this (recovery.md C6) */
+#define BROKERS_LOST_MS 10000   /* a process without brokers sends nothing (design 4.6) */
+#define LIMIT_KEPT_MS 3600000 /* a working size is remembered for 1 h (delivery.md 3 "too large") */
 
-static const int64_t handshake_waits[] = {1000, 2000, 5000, 15000}; /* after the first, second ... try */
+static const int64_t handshake_waits[] = {1000, 2000, 5000,
+                                          15000}; /* after the first, second ... try */
 static const int64_t message_waits[] = {5000, 30000};
 
 /* -- lanes -------------------------------------------------------------------------------------------------------- */
@@ -179,15 +180,18 @@ static void wait_for_endpoint(struct cdx_stage2 *s, struct owned *o)
 
 /* -- status ------------------------------------------------------------------------------------------------------- */
 
-void cdx_send_set_status(struct cdx_stage2 *s, struct owned *o, enum cdx_sub_status status, const char *code, const char *text)
+void cdx_send_set_status(struct cdx_stage2 *s, struct owned *o, enum cdx_sub_status status,
+                         const char *code, const char *text)
 {
     struct cdx_status *st = &o->status;
-    bool same = st->status == status && st->version == o->sub->version && st->incarnation == o->sub->incarnation &&
+    bool same = st->status == status && st->version == o->sub->version &&
+                st->incarnation == o->sub->incarnation &&
                 strcmp(st->error != NULL ? st->error : "", text != NULL ? text : "") == 0;
 
     if (same)
         return;
-    cdx_log(CDX_INFO, "subscription.status", text != NULL ? text : "", CDX_KV("subscription", o->id), CDX_KV("from", cdx_sub_status_text(st->status)),
+    cdx_log(CDX_INFO, "subscription.status", text != NULL ? text : "",
+            CDX_KV("subscription", o->id), CDX_KV("from", cdx_sub_status_text(st->status)),
             CDX_KV("to", cdx_sub_status_text(status)));
     if (st->status != status)
         st->since_ms = cdx_wall_ms(s->clock);
@@ -208,7 +212,8 @@ void cdx_send_set_status(struct cdx_stage2 *s, struct owned *o, enum cdx_sub_sta
 /* Our newest status answers the newest version of the resource. */
 static bool answered(const struct owned *o)
 {
-    return o->status.version == o->sub->version && o->status.incarnation == o->sub->incarnation && o->status.status != CDX_REQUESTED;
+    return o->status.version == o->sub->version && o->status.incarnation == o->sub->incarnation &&
+           o->status.status != CDX_REQUESTED;
 }
 
 static void follow_health(struct cdx_stage2 *s, struct owned *o, enum cdx_health health)
@@ -283,49 +288,71 @@ static void record_delivery(struct cdx_stage2 *s, struct owned *o, const struct 
     cdx_buf_add_z(b, "]}");
     out.value = cdx_buf_text(b);
     if (b->failed || !cdx_flush_add(s->next_flush, &out, true))
-        cdx_log(CDX_ERROR, "push.record", "out of memory for a delivery record", CDX_KV("subscription", o->id));
+        cdx_log(CDX_ERROR, "push.record", "out of memory for a delivery record",
+                CDX_KV("subscription", o->id));
 }
 
 /* The head event, whole, with why it was given up. */
-static void bury_head(struct cdx_stage2 *s, struct owned *o, const struct cdx_verdict *v, const char *klass, enum cdx_counter counter)
+static void bury_head(struct cdx_stage2 *s, struct owned *o, const struct cdx_verdict *v,
+                      const char *klass, enum cdx_counter counter)
 {
     const struct cdx_item *item = cdx_feed_item(&o->feed, 0);
     const struct logged *l = item->rec;
     struct cdx_header headers[CDX_DEADLETTER_HEADERS];
     struct cdx_deadletter_texts texts;
-    struct cdx_deadletter d = {.stage = "push", .klass = klass, .error = cdx_text_z(v->detail != NULL ? v->detail : "refused by the endpoint"),
-                               .subscription = cdx_text_z(o->id), .endpoint = cdx_text_z(endpoint_id(o)), .webhook_id = cdx_text_z(o->webhook_id), .traceparent = cdx_text_z(l->trace),
-                               .status = v->http_status, .attempts = (int)o->attempts, .first_ms = o->first_try_ms, .last_ms = cdx_wall_ms(s->clock),
-                               .event_first = item->number, .event_last = item->number,
-                               .src_topic = cdx_text_z(cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS)), .src_partition = o->part->id,
-                               .src_offset = item->offset, .src_ms = l->timestamp_ms};
-    struct cdx_out out = {CDX_T_DEAD_LETTERS, -1, cdx_text_z(o->id), cdx_text(l->value, l->n), headers, 0, 0};
+    struct cdx_deadletter d = {
+        .stage = "push",
+        .klass = klass,
+        .error = cdx_text_z(v->detail != NULL ? v->detail : "refused by the endpoint"),
+        .subscription = cdx_text_z(o->id),
+        .endpoint = cdx_text_z(endpoint_id(o)),
+        .webhook_id = cdx_text_z(o->webhook_id),
+        .traceparent = cdx_text_z(l->trace),
+        .status = v->http_status,
+        .attempts = (int)o->attempts,
+        .first_ms = o->first_try_ms,
+        .last_ms = cdx_wall_ms(s->clock),
+        .event_first = item->number,
+        .event_last = item->number,
+        .src_topic = cdx_text_z(cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS)),
+        .src_partition = o->part->id,
+        .src_offset = item->offset,
+        .src_ms = l->timestamp_ms};
+    struct cdx_out out = {
+        CDX_T_DEAD_LETTERS, -1, cdx_text_z(o->id), cdx_text(l->value, l->n), headers, 0, 0};
 
     out.headers_n = cdx_deadletter_headers(&d, &texts, headers);
     cdx_count(counter, 1);
-    cdx_log(CDX_WARN, "push.dead-letter", v->detail != NULL ? v->detail : "", CDX_KV("subscription", o->id), CDX_KN("event", item->number),
+    cdx_log(CDX_WARN, "push.dead-letter", v->detail != NULL ? v->detail : "",
+            CDX_KV("subscription", o->id), CDX_KN("event", item->number),
             CDX_KN("status", v->http_status), CDX_KV("class", klass));
     if (!cdx_flush_add(s->next_flush, &out, true))
-        cdx_log(CDX_ERROR, "push.record", "out of memory for a dead letter", CDX_KV("subscription", o->id));
+        cdx_log(CDX_ERROR, "push.record", "out of memory for a dead letter",
+                CDX_KV("subscription", o->id));
 }
 
-static void log_attempt(struct cdx_stage2 *s, const struct owned *o, const struct cdx_delivery *del, const struct cdx_verdict *v)
+static void log_attempt(struct cdx_stage2 *s, const struct owned *o, const struct cdx_delivery *del,
+                        const struct cdx_verdict *v)
 {
     static const char *const kinds[] = {"", "handshake", "heartbeat", "event-notification"};
     bool fine = v->outcome == CDX_SUCCESS || v->outcome == CDX_DUPLICATE_OK;
     int64_t due = o->lane != NULL ? cdx_endpoint_due_ms(o->lane->ep) : INT64_MAX;
 
-    cdx_log(fine ? CDX_DEBUG : CDX_INFO, "push.attempt", v->detail != NULL ? v->detail : "", CDX_KV("subscription", o->id),
-            CDX_KV("endpoint", endpoint_id(o)), CDX_KV("type", kinds[o->flight]), CDX_KV("webhook_id", del->webhook_id),
-            CDX_KN("first", o->first), CDX_KN("last", o->last), CDX_KN("attempt", o->attempts), CDX_KN("status", v->http_status),
-            CDX_KV("class", cdx_outcome_text(v->outcome)), CDX_KN("duration_ms", v->duration_ms), CDX_KN("bytes", del->body_n),
-            CDX_KN("conn_reused", v->reused), CDX_KN("next_in_ms", due == INT64_MAX ? 0 : due - cdx_mono_ms(s->clock)),
+    cdx_log(fine ? CDX_DEBUG : CDX_INFO, "push.attempt", v->detail != NULL ? v->detail : "",
+            CDX_KV("subscription", o->id), CDX_KV("endpoint", endpoint_id(o)),
+            CDX_KV("type", kinds[o->flight]), CDX_KV("webhook_id", del->webhook_id),
+            CDX_KN("first", o->first), CDX_KN("last", o->last), CDX_KN("attempt", o->attempts),
+            CDX_KN("status", v->http_status), CDX_KV("class", cdx_outcome_text(v->outcome)),
+            CDX_KN("duration_ms", v->duration_ms), CDX_KN("bytes", del->body_n),
+            CDX_KN("conn_reused", v->reused),
+            CDX_KN("next_in_ms", due == INT64_MAX ? 0 : due - cdx_mono_ms(s->clock)),
             CDX_KV("traceparent", del->traceparent));
 }
 
 /* -- requests ----------------------------------------------------------------------------------------------------- */
 
-static bool submit(struct cdx_stage2 *s, struct owned *o, enum flight kind, const struct cdx_uuid *id, struct cdx_text trace)
+static bool submit(struct cdx_stage2 *s, struct owned *o, enum flight kind,
+                   const struct cdx_uuid *id, struct cdx_text trace)
 {
     struct cdx_delivery *del = calloc(1, sizeof *del);
     struct cdx_err err = {0};
@@ -369,13 +396,15 @@ static bool signal_out(struct cdx_stage2 *s, struct owned *o, enum cdx_signal ki
     enum cdx_sub_status shown = kind == CDX_HANDSHAKE ? CDX_REQUESTED : o->status.status;
 
     cdx_buf_reset(&s->text);
-    if (cdx_notify_signal(&server, o->sub, kind, number, (int)shown, o->feed.counted_number, cdx_wall_ms(s->clock), NULL, &s->text, &id, &err) != CDX_OK) {
+    if (cdx_notify_signal(&server, o->sub, kind, number, (int)shown, o->feed.counted_number,
+                          cdx_wall_ms(s->clock), NULL, &s->text, &id, &err) != CDX_OK) {
         cdx_log(CDX_ERROR, "push.render", err.text, CDX_KV("subscription", o->id));
         return false;
     }
     o->first = o->last = 0;
     o->flight_n = o->withheld = 0;
-    return submit(s, o, kind == CDX_HANDSHAKE ? ON_HANDSHAKE : ON_HEARTBEAT, &id, cdx_text(NULL, 0));
+    return submit(s, o, kind == CDX_HANDSHAKE ? ON_HANDSHAKE : ON_HEARTBEAT, &id,
+                  cdx_text(NULL, 0));
 }
 
 /* May this event go out with content? The member may have left, the subscription may be another by now. */
@@ -388,7 +417,8 @@ static bool bare(struct cdx_stage2 *s, const struct owned *o, const struct cdx_l
 static uint32_t batch_size(struct cdx_stage2 *s, struct owned *o)
 {
     uint32_t n = cdx_feed_ready(&o->feed);
-    uint32_t most = o->sub->max_count > 0 ? (uint32_t)o->sub->max_count : (uint32_t)s->conf->batch_events;
+    uint32_t most =
+        o->sub->max_count > 0 ? (uint32_t)o->sub->max_count : (uint32_t)s->conf->batch_events;
     size_t bytes = 0;
 
     if (cdx_endpoint_probing(o->lane->ep))
@@ -421,12 +451,14 @@ static bool events_out(struct cdx_stage2 *s, struct owned *o)
         const struct logged *l = item->rec;
         if (cdx_logrec_parse(cdx_text(l->value, l->n), &s->recs[i], &err) != CDX_OK) {
             /* not ours, or damaged: it keeps its number and goes out without content */
-            cdx_log(CDX_ERROR, "push.log-record", err.text, CDX_KV("subscription", o->id), CDX_KN("partition", o->part->id), CDX_KN("offset", item->offset));
+            cdx_log(CDX_ERROR, "push.log-record", err.text, CDX_KV("subscription", o->id),
+                    CDX_KN("partition", o->part->id), CDX_KN("offset", item->offset));
             err = (struct cdx_err){0};
             memset(&s->recs[i], 0, sizeof s->recs[i]);
             s->recs[i].incarnation = -1;
         }
-        s->events[i] = (struct cdx_event){item->number, l->timestamp_ms, &s->recs[i], bare(s, o, &s->recs[i])};
+        s->events[i] =
+            (struct cdx_event){item->number, l->timestamp_ms, &s->recs[i], bare(s, o, &s->recs[i])};
         o->withheld += s->events[i].bare;
     }
     o->first = s->events[0].number;
@@ -434,7 +466,8 @@ static bool events_out(struct cdx_stage2 *s, struct owned *o)
     o->flight_n = n;
     cdx_buf_reset(&s->text);
     if (cdx_notify_cut(&server, o->sub, s->events, n, &s->text, &id, &err) != CDX_OK) {
-        cdx_log(CDX_ERROR, "push.render", err.text, CDX_KV("subscription", o->id), CDX_KN("first", o->first));
+        cdx_log(CDX_ERROR, "push.render", err.text, CDX_KV("subscription", o->id),
+                CDX_KN("first", o->first));
         return false;
     }
     return submit(s, o, ON_EVENTS, &id, cdx_text_z(head->trace));
@@ -463,11 +496,14 @@ static void pump_handshake(struct cdx_stage2 *s, struct owned *o, int64_t now)
         return;
     }
     if (!cdx_endpoint_ready(o->lane->ep)) {
-        if (cdx_endpoint_due_ms(o->lane->ep) == INT64_MAX && cdx_endpoint_health(o->lane->ep) != CDX_DISABLED) {
+        if (cdx_endpoint_due_ms(o->lane->ep) == INT64_MAX &&
+            cdx_endpoint_health(o->lane->ep) != CDX_DISABLED) {
             wait_for_endpoint(s, o); /* busy */
             return;
         }
-        cdx_endpoint_reset(o->lane->ep); /* held or disabled, but the client asked again: a handshake is a probe by order */
+        cdx_endpoint_reset(
+            o->lane
+                ->ep); /* held or disabled, but the client asked again: a handshake is a probe by order */
     }
     o->handshakes++;
     signal_out(s, o, CDX_HANDSHAKE, o->sub->version);
@@ -500,7 +536,8 @@ static void pump_events(struct cdx_stage2 *s, struct owned *o, int64_t now)
             pass_probe_on(s, o);
         return;
     }
-    if (!cdx_endpoint_ready(o->lane->ep) || (cdx_endpoint_probing(o->lane->ep) && o->lane->prober != NULL && o->lane->prober != o)) {
+    if (!cdx_endpoint_ready(o->lane->ep) ||
+        (cdx_endpoint_probing(o->lane->ep) && o->lane->prober != NULL && o->lane->prober != o)) {
         wait_for_endpoint(s, o);
         return;
     }
@@ -527,7 +564,8 @@ void cdx_send_pump(struct cdx_stage2 *s, struct owned *o)
         rest(s, o);
         return;
     }
-    if (o->sub->end_ms > 0 && cdx_wall_ms(s->clock) >= o->sub->end_ms && o->status.status != CDX_OFF)
+    if (o->sub->end_ms > 0 && cdx_wall_ms(s->clock) >= o->sub->end_ms &&
+        o->status.status != CDX_OFF)
         cdx_send_set_status(s, o, CDX_OFF, NULL, "its end is reached");
     if (o->status.status == CDX_OFF && answered(o)) {
         rest(s, o);
@@ -539,7 +577,8 @@ void cdx_send_pump(struct cdx_stage2 *s, struct owned *o)
     }
     if (!answered(o))
         pump_handshake(s, o, now);
-    else if (o->status.status == CDX_ERROR_STATUS && (!o->status.activated || !s->conf->recovery_auto))
+    else if (o->status.status == CDX_ERROR_STATUS &&
+             (!o->status.activated || !s->conf->recovery_auto))
         rest(s, o); /* the client must ask again */
     else
         pump_events(s, o, now);
@@ -558,7 +597,9 @@ static void head_is_done(struct cdx_stage2 *s, struct owned *o, uint32_t n)
     o->attempts = 0;
     o->message_tries = 0;
     o->message_due = 0;
-    o->head_ms = cdx_feed_ready(&o->feed) > 0 ? ((const struct logged *)cdx_feed_item(&o->feed, 0)->rec)->timestamp_ms : 0;
+    o->head_ms = cdx_feed_ready(&o->feed) > 0
+                     ? ((const struct logged *)cdx_feed_item(&o->feed, 0)->rec)->timestamp_ms
+                     : 0;
     cdx_owner_mark_dirty(s, o);
 }
 
@@ -577,7 +618,8 @@ static void events_accepted(struct cdx_stage2 *s, struct owned *o, const struct 
     head_is_done(s, o, o->flight_n);
 }
 
-static void message_refused(struct cdx_stage2 *s, struct owned *o, const struct cdx_verdict *v, int64_t now)
+static void message_refused(struct cdx_stage2 *s, struct owned *o, const struct cdx_verdict *v,
+                            int64_t now)
 {
     bool too_large = v->outcome == CDX_TOO_LARGE_BODY;
 
@@ -586,11 +628,13 @@ static void message_refused(struct cdx_stage2 *s, struct owned *o, const struct 
         o->batch_limit = (o->flight_n + 1) / 2;
         o->batch_limit_until = now + LIMIT_KEPT_MS;
     } else if (!too_large && o->message_tries < s->conf->message_retries) {
-        size_t i = o->message_tries < CDX_COUNT(message_waits) ? o->message_tries : CDX_COUNT(message_waits) - 1;
+        size_t i = o->message_tries < CDX_COUNT(message_waits) ? o->message_tries
+                                                               : CDX_COUNT(message_waits) - 1;
         o->message_tries++;
         o->message_due = now + message_waits[i];
     } else {
-        bury_head(s, o, v, too_large ? "too-large" : "message", too_large ? CDX_C_DLQ_TOO_LARGE : CDX_C_DLQ_MESSAGE);
+        bury_head(s, o, v, too_large ? "too-large" : "message",
+                  too_large ? CDX_C_DLQ_TOO_LARGE : CDX_C_DLQ_MESSAGE);
         head_is_done(s, o, 1);
     }
 }
@@ -603,7 +647,8 @@ static void endpoint_failed(struct cdx_stage2 *s, struct owned *o, const struct 
     give_memory_back(s, o);
 }
 
-static void handshake_answered(struct cdx_stage2 *s, struct owned *o, const struct cdx_verdict *v, bool fine, int64_t now)
+static void handshake_answered(struct cdx_stage2 *s, struct owned *o, const struct cdx_verdict *v,
+                               bool fine, int64_t now)
 {
     o->attempts = 0;
     if (fine) {
@@ -632,11 +677,13 @@ static void take_verdict(struct cdx_stage2 *s, struct owned *o, const struct cdx
     }
     if (kind == ON_EVENTS && fine)
         events_accepted(s, o, v);
-    else if (kind == ON_EVENTS && (v->outcome == CDX_MESSAGE_FAILURE || v->outcome == CDX_TOO_LARGE_BODY || v->outcome == CDX_ENCODING))
+    else if (kind == ON_EVENTS && (v->outcome == CDX_MESSAGE_FAILURE ||
+                                   v->outcome == CDX_TOO_LARGE_BODY || v->outcome == CDX_ENCODING))
         message_refused(s, o, v, now);
     else if (!fine)
         endpoint_failed(s, o, v);
-    if (fine && o->sub != NULL && answered(o) && o->status.status == CDX_ERROR_STATUS && o->status.activated && s->conf->recovery_auto)
+    if (fine && o->sub != NULL && answered(o) && o->status.status == CDX_ERROR_STATUS &&
+        o->status.activated && s->conf->recovery_auto)
         cdx_send_set_status(s, o, CDX_ACTIVE, NULL, NULL);
 }
 
@@ -678,9 +725,11 @@ static void copy_status(struct cdx_status *to, const struct cdx_status *from)
     to->error_code = from->error_code != NULL ? strdup(from->error_code) : NULL;
 }
 
-void cdx_send_order(struct cdx_stage2 *s, struct owned *o, const struct cdx_order *order, bool loading)
+void cdx_send_order(struct cdx_stage2 *s, struct owned *o, const struct cdx_order *order,
+                    bool loading)
 {
-    bool new_version = order->sub != NULL && (o->sub == NULL || o->sub->version != order->sub->version);
+    bool new_version =
+        order->sub != NULL && (o->sub == NULL || o->sub->version != order->sub->version);
     struct cdx_sub *old = o->sub;
 
     o->timer.fire = on_timer;
@@ -694,10 +743,12 @@ void cdx_send_order(struct cdx_stage2 *s, struct owned *o, const struct cdx_orde
         return;
     o->roster = cdx_view_client_roster(s->view, o->sub->client);
     if (new_version) {
-        int64_t now = cdx_mono_ms(s->clock), early = o->sub->version_ms + LEAST_TO_ACTIVE_MS - cdx_wall_ms(s->clock);
+        int64_t now = cdx_mono_ms(s->clock),
+                early = o->sub->version_ms + LEAST_TO_ACTIVE_MS - cdx_wall_ms(s->clock);
         o->handshakes = 0;
         o->handshake_due = now + LEAST_TO_ACTIVE_MS;
-        if (early > LEAST_TO_ACTIVE_MS && early < 5 * LEAST_TO_ACTIVE_MS) /* the writer's clock is ahead of ours */
+        if (early > LEAST_TO_ACTIVE_MS &&
+            early < 5 * LEAST_TO_ACTIVE_MS) /* the writer's clock is ahead of ours */
             o->handshake_due = now + early;
         o->message_due = 0;
     }

@@ -17,13 +17,14 @@
 #include "core/log.h"
 #include "model/conf.h"
 
-#define COMMITTED_MS 40000     /* a transaction that nobody ends holds the answer up to 20 s */
+#define COMMITTED_MS 40000 /* a transaction that nobody ends holds the answer up to 20 s */
 #define STATE_READ_MS 30000
 
 static bool names_source(const struct cdx_source *source, const char *topic)
 {
     for (size_t i = 0; i < source->topics_n; i++)
-        if (source->topics[i][0] == '^' ? cdx_topic_matches(source->topics[i], topic) : strcmp(source->topics[i], topic) == 0)
+        if (source->topics[i][0] == '^' ? cdx_topic_matches(source->topics[i], topic)
+                                        : strcmp(source->topics[i], topic) == 0)
             return true;
     return false;
 }
@@ -75,13 +76,16 @@ static bool fill_one(void *arg, const struct cdx_record *rec)
 /* Brings a cache up to the end of its state partition. */
 static enum cdx_code fill(struct cdx_stage1 *s, struct state_part *sp, struct cdx_err *err)
 {
-    struct cdx_place place = {cdx_bus_topic(s->bus, CDX_T_TRIGGER_STATE), sp->partition, cdx_trigger_filled(sp->cache)};
+    struct cdx_place place = {cdx_bus_topic(s->bus, CDX_T_TRIGGER_STATE), sp->partition,
+                              cdx_trigger_filled(sp->cache)};
     struct filling f = {sp->cache, err};
     int64_t start, end;
-    enum cdx_code rc = cdx_consumer_bounds(s->loader, place.topic, place.partition, &start, &end, err);
+    enum cdx_code rc =
+        cdx_consumer_bounds(s->loader, place.topic, place.partition, &start, &end, err);
 
     if (rc == CDX_OK && (place.offset > end || (place.offset > 0 && place.offset < start)))
-        rc = cdx_trigger_clear(sp->cache, err), place.offset = start; /* another topic, or one cut below us */
+        rc = cdx_trigger_clear(sp->cache, err),
+        place.offset = start; /* another topic, or one cut below us */
     if (rc == CDX_OK && place.offset < start)
         place.offset = start;
     if (rc == CDX_OK)
@@ -133,7 +137,8 @@ bool cdx_sources_load(struct cdx_stage1 *s, struct cdx_place *places, size_t n)
         if (places[i].offset == CDX_NONE)
             places[i].offset = CDX_BEGINNING;
         part->next = part->safe = places[i].offset;
-        part->state = state_part(s, state_partition_of(s, places[i].topic, places[i].partition), &err);
+        part->state =
+            state_part(s, state_partition_of(s, places[i].topic, places[i].partition), &err);
         ok = part->topic != NULL && part->state != NULL;
     }
     if (!ok) {

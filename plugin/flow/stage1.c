@@ -21,7 +21,8 @@
 #include "flow/worker.h"
 #include "model/conf.h"
 
-#define VIEW_AGE_MS 800        /* at most when a record is taken; below the 1 s from resource record to `active` */
+#define VIEW_AGE_MS                                                                                \
+    800 /* at most when a record is taken; below the 1 s from resource record to `active` */
 #define BATCH_BYTES (16u << 20) /* produced in one transaction */
 
 static void fail(struct cdx_stage1 *s, const char *text)
@@ -113,15 +114,18 @@ static bool commit(struct cdx_stage1 *s)
 
     for (size_t i = 0; places != NULL && i < s->parts_n; i++)
         if (s->parts[i].touched)
-            places[n++] = (struct cdx_place){s->parts[i].topic, s->parts[i].partition, s->parts[i].next};
-    how = places == NULL ? cdx_producer_abort(s->producer, &err) : cdx_producer_commit(s->producer, places, n, s->group, s->consumer, &err);
+            places[n++] =
+                (struct cdx_place){s->parts[i].topic, s->parts[i].partition, s->parts[i].next};
+    how = places == NULL ? cdx_producer_abort(s->producer, &err)
+                         : cdx_producer_commit(s->producer, places, n, s->group, s->consumer, &err);
     free(places);
     s->open = false;
     if (how != CDX_COMMITTED) {
         cdx_worker_roll_back(s, err.text);
         return false;
     }
-    if (cdx_sources_keep(s, &err) != CDX_OK) /* the caches are behind the topic now: only a new fill mends them */
+    if (cdx_sources_keep(s, &err) !=
+        CDX_OK) /* the caches are behind the topic now: only a new fill mends them */
         fail(s, err.text);
     for (size_t i = 0; i < s->parts_n; i++)
         if (s->parts[i].touched)
@@ -163,12 +167,16 @@ static void out_of_range(struct cdx_stage1 *s, struct source_part *part)
 
     if (s->open)
         commit(s);
-    if (cdx_consumer_bounds(s->consumer, part->topic, part->partition, &start, &end, &err) != CDX_OK) {
+    if (cdx_consumer_bounds(s->consumer, part->topic, part->partition, &start, &end, &err) !=
+        CDX_OK) {
         cdx_log(CDX_WARN, "match.range", err.text, CDX_KV("topic", part->topic));
         start = was;
     } else {
-        cdx_log(CDX_ERROR, "match.source-gap", "source records are gone that were not read: retention is shorter than our delay, or the topic was replaced",
-                CDX_KV("topic", part->topic), CDX_KN("partition", part->partition), CDX_KN("from", was), CDX_KN("to", start - 1));
+        cdx_log(
+            CDX_ERROR, "match.source-gap",
+            "source records are gone that were not read: retention is shorter than our delay, or the topic was replaced",
+            CDX_KV("topic", part->topic), CDX_KN("partition", part->partition), CDX_KN("from", was),
+            CDX_KN("to", start - 1));
     }
     part->next = part->safe = start;
     rewind_all(s);
@@ -210,7 +218,9 @@ static bool join(struct cdx_stage1 *s, struct cdx_err *err)
     for (size_t i = 0; topics != NULL && i < s->conf->sources_n; i++)
         for (size_t k = 0; k < s->conf->sources[i].topics_n; k++)
             topics[n++] = s->conf->sources[i].topics[k];
-    s->consumer = topics != NULL ? cdx_consumer_join(s->bus, "match", topics, n, true, &rebalance, err) : NULL;
+    s->consumer = topics != NULL
+                      ? cdx_consumer_join(s->bus, "match", topics, n, true, &rebalance, err)
+                      : NULL;
     free(topics);
     return s->consumer != NULL;
 }
@@ -248,7 +258,8 @@ static void turn(struct cdx_stage1 *s)
     enum cdx_polled what;
 
     s->beat = now;
-    if (s->open && (left <= 0 || s->batch_records >= (size_t)s->conf->batch_records || s->batch_bytes >= BATCH_BYTES)) {
+    if (s->open && (left <= 0 || s->batch_records >= (size_t)s->conf->batch_records ||
+                    s->batch_bytes >= BATCH_BYTES)) {
         commit(s);
         cdx_thread_cpu(CDX_C_CPU_MATCH_US);
         return;
@@ -268,11 +279,14 @@ static void turn(struct cdx_stage1 *s)
 
 static bool open_all(struct cdx_stage1 *s, struct cdx_err *err)
 {
-    if (s->producer == NULL && (s->producer = cdx_producer_create(s->bus, "match", true, err)) == NULL)
+    if (s->producer == NULL &&
+        (s->producer = cdx_producer_create(s->bus, "match", true, err)) == NULL)
         return false;
-    if (s->loader == NULL && (s->loader = cdx_consumer_open(s->bus, "state", (struct cdx_prefetch){16384, 10}, err)) == NULL)
+    if (s->loader == NULL && (s->loader = cdx_consumer_open(
+                                  s->bus, "state", (struct cdx_prefetch){16384, 10}, err)) == NULL)
         return false;
-    s->state_partitions = cdx_consumer_partitions(s->loader, cdx_bus_topic(s->bus, CDX_T_TRIGGER_STATE), err);
+    s->state_partitions =
+        cdx_consumer_partitions(s->loader, cdx_bus_topic(s->bus, CDX_T_TRIGGER_STATE), err);
     if (s->state_partitions == 0)
         return false;
     return join(s, err);
@@ -299,7 +313,9 @@ static void *run(void *arg)
     return NULL;
 }
 
-struct cdx_stage1 *cdx_stage1_create(const struct cdx_conf *conf, struct cdx_bus *bus, struct cdx_view *view, const struct cdx_clock *clock, struct cdx_err *err)
+struct cdx_stage1 *cdx_stage1_create(const struct cdx_conf *conf, struct cdx_bus *bus,
+                                     struct cdx_view *view, const struct cdx_clock *clock,
+                                     struct cdx_err *err)
 {
     struct cdx_stage1 *s = calloc(1, sizeof *s);
 

@@ -14,7 +14,9 @@ struct cdx_conf;
 struct cdx_stage1;
 struct cdx_view;
 
-struct cdx_stage1 *cdx_stage1_create(const struct cdx_conf *conf, struct cdx_bus *bus, struct cdx_view *view, const struct cdx_clock *clock, struct cdx_err *err);
+struct cdx_stage1 *cdx_stage1_create(const struct cdx_conf *conf, struct cdx_bus *bus,
+                                     struct cdx_view *view, const struct cdx_clock *clock,
+                                     struct cdx_err *err);
 enum cdx_code cdx_stage1_start(struct cdx_stage1 *s, struct cdx_err *err) CDX_MUST_CHECK;
 void cdx_stage1_close(struct cdx_stage1 *s);
 void cdx_stage1_join(struct cdx_stage1 *s);

@@ -31,8 +31,8 @@
 #include "net/guard.h"
 #include "state/cursor.h"
 
-#define LIVE_BUDGET 2000        /* records of one turn of the loop */
-#define REVOKE_WAIT_MS 500      /* one black hole must not hold up everybody's rebalance */
+#define LIVE_BUDGET 2000   /* records of one turn of the loop */
+#define REVOKE_WAIT_MS 500 /* one black hole must not hold up everybody's rebalance */
 #define CLOSE_WAIT_MS 5000
 
 static const struct cdx_feed_bounds queue_bounds = {CDX_MAX_QUEUE_EVENTS, CDX_MAX_QUEUE_BYTES};
@@ -99,7 +99,8 @@ static void begin_flush(struct cdx_stage2 *s)
     s->flush_due = cdx_mono_ms(s->clock) + s->conf->cursor_flush_ms;
     for (struct part *part = s->parts; part != NULL; part = part->next)
         moved = moved || part->position != part->flushed;
-    if (cdx_flusher_busy(s->flusher) || s->group == NULL || (s->dirty == NULL && !moved && cdx_flush_empty(flush)))
+    if (cdx_flusher_busy(s->flusher) || s->group == NULL ||
+        (s->dirty == NULL && !moved && cdx_flush_empty(flush)))
         return;
     next = cdx_flush_create();
     for (o = s->dirty; o != NULL; o = o->dirty_next)
@@ -118,7 +119,8 @@ static void begin_flush(struct cdx_stage2 *s)
         s->flushing[s->flushing_n++] = o;
         ok = add_cursor(s, flush, o) && (!o->status_dirty || add_status(s, flush, o)) && ok;
     }
-    for (struct part *part = s->parts; part != NULL; part = part->next) /* after the cursors that they cover */
+    for (struct part *part = s->parts; part != NULL;
+         part = part->next) /* after the cursors that they cover */
         ok = add_checkpoint(s, flush, part) && ok;
     s->next_flush = next;
     if (ok) {
@@ -141,7 +143,8 @@ static void replace_live(struct cdx_stage2 *s)
     places = calloc(n + 1, sizeof *places);
     n = 0;
     for (struct part *part = s->parts; places != NULL && part != NULL; part = part->next)
-        places[n++] = (struct cdx_place){cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS), part->id, part->position};
+        places[n++] = (struct cdx_place){cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS), part->id,
+                                         part->position};
     if (places == NULL || cdx_consumer_assign(s->consumer, places, n, &err) != CDX_OK)
         fail(s, places == NULL ? "out of memory" : err.text);
     free(places);
@@ -167,7 +170,8 @@ static void flush_committed(struct cdx_stage2 *s)
             cdx_send_pump(s, o);
     }
     for (size_t i = 0; i < s->flushing_n; i++)
-        if (s->flushing[i]->flight == IDLE && s->flushing[i]->sub != NULL && s->flushing[i]->handshakes == 0)
+        if (s->flushing[i]->flight == IDLE && s->flushing[i]->sub != NULL &&
+            s->flushing[i]->handshakes == 0)
             cdx_send_pump(s, s->flushing[i]);
     if (released)
         replace_live(s);
@@ -178,7 +182,8 @@ static void flush_undone(struct cdx_stage2 *s, struct cdx_flush *flush, const ch
     cdx_count(CDX_C_FLUSH_ABORTS, 1);
     cdx_log(CDX_WARN, "push.flush", why, CDX_KN("cursors", s->flushing_n));
     for (size_t i = 0; i < s->flushing_n; i++) {
-        s->flushing[i]->status_dirty = s->flushing[i]->sub != NULL && s->flushing[i]->status.version != 0;
+        s->flushing[i]->status_dirty =
+            s->flushing[i]->sub != NULL && s->flushing[i]->status.version != 0;
         cdx_owner_mark_dirty(s, s->flushing[i]);
     }
     if (!cdx_flush_carry_over(s->next_flush, flush)) /* without them the cursors may not go on */
@@ -296,7 +301,8 @@ static void on_record(struct cdx_stage2 *s, struct part *part, const struct cdx_
     }
     if (o->feed.live && o->feed.queue.n == 0)
         o->head_ms = rec->timestamp_ms;
-    counted = cdx_feed_count(&o->feed, rec->offset, l, l != NULL ? sizeof *l + l->n : 0, &queue_bounds);
+    counted =
+        cdx_feed_count(&o->feed, rec->offset, l, l != NULL ? sizeof *l + l->n : 0, &queue_bounds);
     if (counted != CDX_QUEUED && l != NULL)
         cdx_owner_forget(l);
     if (counted == CDX_OVERFLOWED)
@@ -316,9 +322,11 @@ static void on_out_of_range(struct cdx_stage2 *s, struct part *part)
     struct cdx_err err = {0};
     int64_t start, end;
 
-    if (cdx_consumer_bounds(s->loader, cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS), part->id, &start, &end, &err) == CDX_OK) {
+    if (cdx_consumer_bounds(s->loader, cdx_bus_topic(s->bus, CDX_T_NOTIFICATIONS), part->id, &start,
+                            &end, &err) == CDX_OK) {
         cdx_scan_stop(s);
-        cdx_push_cancel(s->pusher, NULL, NULL); /* what is in flight is repeated, or is gone with the log */
+        cdx_push_cancel(s->pusher, NULL,
+                        NULL); /* what is in flight is repeated, or is gone with the log */
         cdx_owner_mend(s, part, part->position, start, end);
         if (part->held)
             part->flushed = -1;
@@ -336,21 +344,25 @@ static bool read_live(struct cdx_stage2 *s)
 
     for (int i = 0; i < LIVE_BUDGET; i++) {
         enum cdx_polled what = cdx_consumer_poll(s->consumer, 0, &m, &err);
-        struct part *part = what == CDX_POLL_NOTHING || what == CDX_POLL_FATAL ? NULL : cdx_owner_part(s, m.rec.partition);
+        struct part *part = what == CDX_POLL_NOTHING || what == CDX_POLL_FATAL
+                                ? NULL
+                                : cdx_owner_part(s, m.rec.partition);
 
         if (what == CDX_POLL_NOTHING)
             return false;
         if (what == CDX_POLL_FATAL) {
             s->fenced = cdx_thread_again(&s->fenced_ms, cdx_mono_ms(s->clock));
             if (s->fenced)
-                cdx_log(CDX_WARN, "push.join-again", err.text, CDX_KV("instance", s->conf->instance));
+                cdx_log(CDX_WARN, "push.join-again", err.text,
+                        CDX_KV("instance", s->conf->instance));
             else
                 fail(s, err.text);
             return false;
         }
         if (part != NULL && what == CDX_POLL_RECORD)
             on_record(s, part, &m.rec);
-        else if (part != NULL && what == CDX_POLL_END && !part->held && m.rec.offset > part->position)
+        else if (part != NULL && what == CDX_POLL_END && !part->held &&
+                 m.rec.offset > part->position)
             part->position = m.rec.offset;
         else if (part != NULL && what == CDX_POLL_OUT_OF_RANGE)
             on_out_of_range(s, part);
@@ -366,9 +378,14 @@ static void stand(struct cdx_stage2 *s, const struct owned *o, struct cdx_standi
 {
     (void)s;
     snprintf(out->id, sizeof out->id, "%s", o->id);
-    snprintf(out->endpoint, sizeof out->endpoint, "%s", o->lane != NULL ? cdx_endpoint_id(o->lane->ep) : "");
-    out->status = o->sub->wanted == CDX_OFF ? "off" : o->status.version != o->sub->version ? "requested" : cdx_sub_status_text(o->status.status);
-    out->feed = o->feed.live ? "live" : o->scan != NULL || cdx_feed_ready(&o->feed) > 0 ? "catching-up" : "lagging";
+    snprintf(out->endpoint, sizeof out->endpoint, "%s",
+             o->lane != NULL ? cdx_endpoint_id(o->lane->ep) : "");
+    out->status = o->sub->wanted == CDX_OFF              ? "off"
+                  : o->status.version != o->sub->version ? "requested"
+                                                         : cdx_sub_status_text(o->status.status);
+    out->feed = o->feed.live                                      ? "live"
+                : o->scan != NULL || cdx_feed_ready(&o->feed) > 0 ? "catching-up"
+                                                                  : "lagging";
     out->breaker = o->lane != NULL ? cdx_endpoint_state(o->lane->ep) : "closed";
     out->partition = o->part->id;
     out->counted = o->feed.counted_number;
@@ -389,7 +406,8 @@ static void answer_standings(struct cdx_stage2 *s)
         free(s->standings);
         s->standings = calloc(n + 1, sizeof *s->standings);
         s->standings_n = 0;
-        for (struct part *part = s->parts; s->standings != NULL && part != NULL; part = part->next) {
+        for (struct part *part = s->parts; s->standings != NULL && part != NULL;
+             part = part->next) {
             size_t i = 0;
             const struct owned *o;
             while ((o = cdx_map_next(&part->subs, &i)) != NULL)
@@ -402,7 +420,8 @@ static void answer_standings(struct cdx_stage2 *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-enum cdx_code cdx_stage2_standings(struct cdx_stage2 *s, struct cdx_standing **out, size_t *n, struct cdx_err *err)
+enum cdx_code cdx_stage2_standings(struct cdx_stage2 *s, struct cdx_standing **out, size_t *n,
+                                   struct cdx_err *err)
 {
     static const uint64_t one = 1;
     int64_t until = cdx_mono_ms(s->clock) + 2000;
@@ -473,7 +492,8 @@ static void turn(struct cdx_stage2 *s, bool *more, bool *reader_watched)
         int fd = events[i].data.fd;
         if (fd == cdx_view_fd(s->view))
             cdx_view_changes(s->view, cdx_owner_take, &taking);
-        else if (fd != cdx_push_fd(s->pusher) && fd != cdx_flusher_fd(s->flusher) && read(fd, &counter, sizeof counter) < 0 && errno != EAGAIN)
+        else if (fd != cdx_push_fd(s->pusher) && fd != cdx_flusher_fd(s->flusher) &&
+                 read(fd, &counter, sizeof counter) < 0 && errno != EAGAIN)
             fail(s, "eventfd");
     }
     *more = read_live(s);
@@ -500,7 +520,8 @@ static bool join(struct cdx_stage2 *s, struct cdx_err *err)
 
 static bool open_all(struct cdx_stage2 *s, struct cdx_err *err)
 {
-    if (s->loader == NULL && (s->loader = cdx_consumer_open(s->bus, "cursors", (struct cdx_prefetch){8192, 10}, err)) == NULL)
+    if (s->loader == NULL && (s->loader = cdx_consumer_open(
+                                  s->bus, "cursors", (struct cdx_prefetch){8192, 10}, err)) == NULL)
         return false;
     if (s->flusher == NULL) { /* before the group: aborts what a former self left open */
         s->flusher = cdx_flusher_create(s->bus, err);
@@ -569,23 +590,36 @@ static bool configure_push(struct cdx_stage2 *s, struct cdx_err *err)
 {
     const struct cdx_conf *c = s->conf;
 
-    s->guard = cdx_guard_create((const char *const *)c->push_allow, c->push_allow_n, c->push_http, err);
+    s->guard =
+        cdx_guard_create((const char *const *)c->push_allow, c->push_allow_n, c->push_http, err);
     s->endpoint_confs = calloc(c->endpoints_n + 1, sizeof *s->endpoint_confs);
     if (s->guard == NULL || s->endpoint_confs == NULL)
         return false;
     for (size_t i = 0; i < c->endpoints_n; i++)
-        s->endpoint_confs[i] = (struct cdx_endpoint_conf){.id = c->endpoints[i].id, .url = c->endpoints[i].url, .ca_file = c->endpoints[i].ca,
-                                                          .cert_file = c->endpoints[i].certificate, .key_file = c->endpoints[i].key};
-    s->push_conf = (struct cdx_push_conf){.endpoints = s->endpoint_confs, .endpoints_n = c->endpoints_n, .timeout_ms = c->timeout_ms,
-                                          .connect_timeout_ms = c->connect_timeout_ms, .max_in_flight = (int)c->max_in_flight,
-                                          .max_connections = (int)c->max_connections, .duplicate_is_success = c->duplicate_is_success,
-                                          .error_after_ms = c->error_after_ms, .off_after_ms = c->off_after_ms, .schedule_ms = c->schedule_ms,
-                                          .schedule_n = c->schedule_n, .seed = (uint64_t)cdx_wall_ms(s->clock)};
+        s->endpoint_confs[i] = (struct cdx_endpoint_conf){.id = c->endpoints[i].id,
+                                                          .url = c->endpoints[i].url,
+                                                          .ca_file = c->endpoints[i].ca,
+                                                          .cert_file = c->endpoints[i].certificate,
+                                                          .key_file = c->endpoints[i].key};
+    s->push_conf = (struct cdx_push_conf){.endpoints = s->endpoint_confs,
+                                          .endpoints_n = c->endpoints_n,
+                                          .timeout_ms = c->timeout_ms,
+                                          .connect_timeout_ms = c->connect_timeout_ms,
+                                          .max_in_flight = (int)c->max_in_flight,
+                                          .max_connections = (int)c->max_connections,
+                                          .duplicate_is_success = c->duplicate_is_success,
+                                          .error_after_ms = c->error_after_ms,
+                                          .off_after_ms = c->off_after_ms,
+                                          .schedule_ms = c->schedule_ms,
+                                          .schedule_n = c->schedule_n,
+                                          .seed = (uint64_t)cdx_wall_ms(s->clock)};
     s->pusher = cdx_push_create(&s->push_conf, s->guard, s->clock, cdx_send_done, s, err);
     return s->pusher != NULL;
 }
 
-struct cdx_stage2 *cdx_stage2_create(const struct cdx_conf *conf, struct cdx_bus *bus, struct cdx_view *view, const struct cdx_clock *clock, struct cdx_err *err)
+struct cdx_stage2 *cdx_stage2_create(const struct cdx_conf *conf, struct cdx_bus *bus,
+                                     struct cdx_view *view, const struct cdx_clock *clock,
+                                     struct cdx_err *err)
 {
     struct cdx_stage2 *s = calloc(1, sizeof *s);
 
@@ -607,8 +641,8 @@ struct cdx_stage2 *cdx_stage2_create(const struct cdx_conf *conf, struct cdx_bus
     s->next_flush = cdx_flush_create();
     s->recs = calloc(CDX_MAX_BATCH_EVENTS, sizeof *s->recs);
     s->events = calloc(CDX_MAX_BATCH_EVENTS, sizeof *s->events);
-    if (s->next_flush != NULL && s->recs != NULL && s->events != NULL && configure_push(s, err) && watch(s, s->wake) && watch(s, cdx_view_fd(view)) &&
-        watch(s, cdx_push_fd(s->pusher)))
+    if (s->next_flush != NULL && s->recs != NULL && s->events != NULL && configure_push(s, err) &&
+        watch(s, s->wake) && watch(s, cdx_view_fd(view)) && watch(s, cdx_push_fd(s->pusher)))
         return s;
     cdx_fail(err, CDX_NOMEM, "flow: stage 2");
     cdx_stage2_destroy(s);

@@ -30,16 +30,27 @@ static enum cdx_code send(struct cdx_stage1 *s, const struct cdx_out *out, struc
 }
 
 /* The original bytes and headers, and why. What does not fit the topic goes without its value, with size and hash. */
-static enum cdx_code bury(struct cdx_stage1 *s, const struct cdx_record *rec, const char *stage, const char *klass, const char *text, struct cdx_err *err)
+static enum cdx_code bury(struct cdx_stage1 *s, const struct cdx_record *rec, const char *stage,
+                          const char *klass, const char *text, struct cdx_err *err)
 {
     struct cdx_deadletter_texts texts;
-    struct cdx_header *headers = cdx_arena_alloc(s->event, (rec->headers_n + CDX_DEADLETTER_HEADERS) * sizeof *headers);
+    struct cdx_header *headers =
+        cdx_arena_alloc(s->event, (rec->headers_n + CDX_DEADLETTER_HEADERS) * sizeof *headers);
     bool fits = rec->value.n + rec->key.n + 65536 < CDX_MAX_MESSAGE_BYTES;
     char trace[CDX_TRACEPARENT_BYTES], note[100] = "";
     int64_t now = cdx_wall_ms(s->clock);
-    struct cdx_deadletter d = {.stage = stage, .klass = klass, .error = cdx_text_z(text), .first_ms = now, .last_ms = now, .attempts = 1,
-                               .src_topic = rec->topic, .src_partition = rec->partition, .src_offset = rec->offset, .src_ms = rec->timestamp_ms};
-    struct cdx_out out = {CDX_T_DEAD_LETTERS, -1, rec->key, fits ? rec->value : cdx_text(NULL, 0), headers, 0, 0};
+    struct cdx_deadletter d = {.stage = stage,
+                               .klass = klass,
+                               .error = cdx_text_z(text),
+                               .first_ms = now,
+                               .last_ms = now,
+                               .attempts = 1,
+                               .src_topic = rec->topic,
+                               .src_partition = rec->partition,
+                               .src_offset = rec->offset,
+                               .src_ms = rec->timestamp_ms};
+    struct cdx_out out = {
+        CDX_T_DEAD_LETTERS, -1, rec->key, fits ? rec->value : cdx_text(NULL, 0), headers, 0, 0};
 
     if (headers == NULL)
         return cdx_fail(err, CDX_NOMEM, "flow: dead letter");
@@ -52,24 +63,28 @@ static enum cdx_code bury(struct cdx_stage1 *s, const struct cdx_record *rec, co
         if (cdx_sha256_hex(rec->value.p, rec->value.n, hex, err) != CDX_OK)
             return CDX_NOMEM;
         d.note_name = CDX_LIT("cdex-dlq-omitted");
-        d.note_value = cdx_text(note, (size_t)snprintf(note, sizeof note, "size=%zu sha256=%s", rec->value.n, hex));
+        d.note_value = cdx_text(
+            note, (size_t)snprintf(note, sizeof note, "size=%zu sha256=%s", rec->value.n, hex));
     }
     if (rec->headers_n > 0)
         memcpy(headers, rec->headers, rec->headers_n * sizeof *headers);
     out.headers_n = rec->headers_n + cdx_deadletter_headers(&d, &texts, headers + rec->headers_n);
     s->counts[strcmp(klass, "too-large") == 0 ? CDX_C_DLQ_TOO_LARGE : CDX_C_DLQ_DECODE]++;
-    cdx_log(CDX_WARN, "match.dead-letter", text, CDX_KT("topic", rec->topic), CDX_KN("partition", rec->partition), CDX_KN("offset", rec->offset),
+    cdx_log(CDX_WARN, "match.dead-letter", text, CDX_KT("topic", rec->topic),
+            CDX_KN("partition", rec->partition), CDX_KN("offset", rec->offset),
             CDX_KV("class", klass));
     return send(s, &out, err);
 }
 
 static struct cdx_text state_key(struct cdx_stage1 *s, const struct cdx_change *c)
 {
-    return cdx_arena_printf(s->batch, "%.*s/%.*s/%.*s", CDX_TEXT(c->base), CDX_TEXT(c->type), CDX_TEXT(c->id));
+    return cdx_arena_printf(s->batch, "%.*s/%.*s/%.*s", CDX_TEXT(c->base), CDX_TEXT(c->type),
+                            CDX_TEXT(c->id));
 }
 
 /* What the trigger state knew before this change; of the open transaction first. */
-static enum cdx_code look_before(struct cdx_stage1 *s, struct state_part *sp, struct cdx_text key, struct cdx_before *out, struct cdx_err *err)
+static enum cdx_code look_before(struct cdx_stage1 *s, struct state_part *sp, struct cdx_text key,
+                                 struct cdx_before *out, struct cdx_err *err)
 {
     struct pending *p = cdx_map_get(&s->overlay, key);
     struct cdx_trigger_value v;
@@ -88,7 +103,8 @@ static enum cdx_code look_before(struct cdx_stage1 *s, struct state_part *sp, st
     return rc;
 }
 
-static enum cdx_code remember(struct cdx_stage1 *s, struct state_part *sp, struct cdx_text key, const struct cdx_change *c, const struct cdx_match *m,
+static enum cdx_code remember(struct cdx_stage1 *s, struct state_part *sp, struct cdx_text key,
+                              const struct cdx_change *c, const struct cdx_match *m,
                               const struct cdx_header *trace, struct cdx_err *err)
 {
     struct pending *p = cdx_map_get(&s->overlay, key);
@@ -132,14 +148,16 @@ static bool gate_has(void *arg, uint32_t roster, uint32_t member)
 }
 
 /* One log record a subscription. The rendering below the `i` line is shared by all of one level. */
-static enum cdx_code log_all(struct cdx_stage1 *s, struct cdx_render *r, const struct cdx_match *m, const struct cdx_header *trace, struct cdx_err *err)
+static enum cdx_code log_all(struct cdx_stage1 *s, struct cdx_render *r, const struct cdx_match *m,
+                             const struct cdx_header *trace, struct cdx_err *err)
 {
     bool rendered[3] = {false}, too_large = false;
 
     for (size_t i = 0; i < m->subs_n; i++) {
         const struct cdx_sub *sub = m->subs[i];
         struct cdx_buf *text = &s->levels[sub->level];
-        struct cdx_out out = {CDX_T_NOTIFICATIONS, sub->partition, cdx_text_z(sub->id), {0}, trace, 1, 0};
+        struct cdx_out out = {
+            CDX_T_NOTIFICATIONS, sub->partition, cdx_text_z(sub->id), {0}, trace, 1, 0};
 
         if (!rendered[sub->level]) {
             cdx_buf_reset(text);
@@ -165,27 +183,43 @@ static enum cdx_code log_all(struct cdx_stage1 *s, struct cdx_render *r, const s
             return err->code;
         s->counts[CDX_C_LOGGED]++;
     }
-    return too_large ? bury(s, r->rec, "match", "too-large", "a notification of it is larger than the log takes; it went out without content", err) : CDX_OK;
+    return too_large
+               ? bury(
+                     s, r->rec, "match", "too-large",
+                     "a notification of it is larger than the log takes; it went out without content",
+                     err)
+               : CDX_OK;
 }
 
 static void count_why(struct cdx_stage1 *s, enum cdx_why why)
 {
-    static const enum cdx_counter by_why[] = {CDX_C_MATCHED, CDX_C_UNMATCHED_NO_TOPIC, CDX_C_UNMATCHED_NO_SUBSCRIPTION, CDX_C_UNMATCHED_NO_PATIENT,
-                                              CDX_C_UNMATCHED_UNRESOLVED, CDX_C_UNMATCHED_NOT_MEMBER, CDX_C_UNMATCHED_UNKNOWN_DELETE};
+    static const enum cdx_counter by_why[] = {CDX_C_MATCHED,
+                                              CDX_C_UNMATCHED_NO_TOPIC,
+                                              CDX_C_UNMATCHED_NO_SUBSCRIPTION,
+                                              CDX_C_UNMATCHED_NO_PATIENT,
+                                              CDX_C_UNMATCHED_UNRESOLVED,
+                                              CDX_C_UNMATCHED_NOT_MEMBER,
+                                              CDX_C_UNMATCHED_UNKNOWN_DELETE};
     s->counts[by_why[why]]++;
 }
 
-static enum cdx_code take_change(struct cdx_stage1 *s, const struct cdx_record *rec, const struct source_part *part, const struct cdx_change *c,
-                                 const char *sha256, const struct cdx_header *trace, struct cdx_err *err)
+static enum cdx_code take_change(struct cdx_stage1 *s, const struct cdx_record *rec,
+                                 const struct source_part *part, const struct cdx_change *c,
+                                 const char *sha256, const struct cdx_header *trace,
+                                 struct cdx_err *err)
 {
     struct cdx_gate gate = {cdx_view_rosters(s->view), gate_member, gate_has};
     struct cdx_text key = state_key(s, c);
     struct cdx_before before = {0};
     struct cdx_match m;
     bool kept = cdx_topics_needs_state(s->topics, c->type);
-    struct cdx_render r = {.rec = rec, .record_sha256 = sha256, .cluster = cdx_producer_cluster(s->producer), .change = c,
+    struct cdx_render r = {.rec = rec,
+                           .record_sha256 = sha256,
+                           .cluster = cdx_producer_cluster(s->producer),
+                           .change = c,
                            .author = {part->source->org_reference, part->source->org_display},
-                           .transmitter = {s->conf->org_reference, s->conf->org_display}, .base = s->conf->api_base};
+                           .transmitter = {s->conf->org_reference, s->conf->org_display},
+                           .base = s->conf->api_base};
     enum cdx_code rc = key.p == NULL ? cdx_fail(err, CDX_NOMEM, "flow: change") : CDX_OK;
 
     if (rc == CDX_OK && kept)
@@ -201,18 +235,25 @@ static enum cdx_code take_change(struct cdx_stage1 *s, const struct cdx_record *
     if (rc == CDX_OK && kept && (before.known || m.interaction != CDX_DELETE))
         rc = remember(s, part->state, key, c, &m, trace, err);
     s->counts[CDX_C_EVENTS]++;
-    count_why(s, m.subs_n > 0 ? CDX_WHY_MATCHED : m.why == CDX_WHY_MATCHED ? CDX_WHY_NO_SUBSCRIPTION : m.why);
+    count_why(s, m.subs_n > 0               ? CDX_WHY_MATCHED
+                 : m.why == CDX_WHY_MATCHED ? CDX_WHY_NO_SUBSCRIPTION
+                                            : m.why);
     return rc;
 }
 
-static enum cdx_code take_changes(struct cdx_stage1 *s, const struct cdx_record *rec, const struct source_part *part, struct cdx_err *err)
+static enum cdx_code take_changes(struct cdx_stage1 *s, const struct cdx_record *rec,
+                                  const struct source_part *part, struct cdx_err *err)
 {
     struct cdx_changes changes;
     char trace[CDX_TRACEPARENT_BYTES], sha256[65];
     struct cdx_header header = {CDX_LIT("traceparent"), {trace, CDX_TRACEPARENT_BYTES - 1}};
-    enum cdx_code rc = rec->value.n > CDX_MAX_RECORD_BYTES
-                           ? cdx_fail(err, CDX_INPUT, "the record has %zu bytes, at most %u are read; send less in one record", rec->value.n, CDX_MAX_RECORD_BYTES)
-                           : cdx_decode(cdx_text_z(part->source->format), rec, cdx_text_z(part->source->base), s->event, &changes, err);
+    enum cdx_code rc =
+        rec->value.n > CDX_MAX_RECORD_BYTES
+            ? cdx_fail(err, CDX_INPUT,
+                       "the record has %zu bytes, at most %u are read; send less in one record",
+                       rec->value.n, CDX_MAX_RECORD_BYTES)
+            : cdx_decode(cdx_text_z(part->source->format), rec, cdx_text_z(part->source->base),
+                         s->event, &changes, err);
 
     if (rc == CDX_OK)
         rc = cdx_sha256_hex(rec->value.p, rec->value.n, sha256, err);
@@ -226,13 +267,15 @@ static enum cdx_code take_changes(struct cdx_stage1 *s, const struct cdx_record 
 
 static bool is_poison(const struct cdx_stage1 *s, const struct cdx_record *rec)
 {
-    return s->poison.set && s->poison.partition == rec->partition && s->poison.offset == rec->offset && cdx_text_is(rec->topic, s->poison.topic);
+    return s->poison.set && s->poison.partition == rec->partition &&
+           s->poison.offset == rec->offset && cdx_text_is(rec->topic, s->poison.topic);
 }
 
 /* "<topic>/<partition>/<offset>: <text>" */
 static void place_text(const struct cdx_record *rec, const char *text, char *out, size_t n)
 {
-    snprintf(out, n, "%.*s/%d/%lld: %s", CDX_TEXT(rec->topic), (int)rec->partition, (long long)rec->offset, text);
+    snprintf(out, n, "%.*s/%d/%lld: %s", CDX_TEXT(rec->topic), (int)rec->partition,
+             (long long)rec->offset, text);
 }
 
 bool cdx_take_record(struct cdx_stage1 *s, const struct cdx_record *rec, struct source_part *part)
@@ -253,12 +296,15 @@ bool cdx_take_record(struct cdx_stage1 *s, const struct cdx_record *rec, struct 
     }
     if (rc == CDX_OK)
         return true;
-    if (rc == CDX_REMOTE || (rc == CDX_NOMEM && s->batch_records > 1)) { /* again, in a smaller batch */
+    if (rc == CDX_REMOTE ||
+        (rc == CDX_NOMEM && s->batch_records > 1)) { /* again, in a smaller batch */
         cdx_worker_roll_back(s, err.text);
         return false;
     }
-    if (s->batch_bytes != before) { /* something of it was produced already: roll back, and bury it when it comes again */
-        s->poison = (struct poison){.set = true, .partition = rec->partition, .offset = rec->offset, .err = err};
+    if (s->batch_bytes !=
+        before) { /* something of it was produced already: roll back, and bury it when it comes again */
+        s->poison = (struct poison){
+            .set = true, .partition = rec->partition, .offset = rec->offset, .err = err};
         snprintf(s->poison.topic, sizeof s->poison.topic, "%.*s", CDX_TEXT(rec->topic));
         cdx_producer_abort(s->producer, NULL);
         cdx_worker_roll_back(s, err.text);
@@ -266,7 +312,8 @@ bool cdx_take_record(struct cdx_stage1 *s, const struct cdx_record *rec, struct 
     }
     place_text(rec, err.text, text, sizeof text);
     s->counts[CDX_C_EVENTS]++;
-    if (bury(s, rec, "decode", rec->value.n > CDX_MAX_RECORD_BYTES ? "too-large" : "decode", text, &buried) == CDX_OK)
+    if (bury(s, rec, "decode", rec->value.n > CDX_MAX_RECORD_BYTES ? "too-large" : "decode", text,
+             &buried) == CDX_OK)
         return true;
     cdx_producer_abort(s->producer, NULL);
     cdx_worker_roll_back(s, buried.text);

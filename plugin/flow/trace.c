@@ -41,7 +41,8 @@ static bool valid(struct cdx_text t)
         return false;
     if (!is_hex(t.p, 2, &zero) || (t.n > 55 && (zero || t.p[55] != '-')))
         return false;
-    return is_hex(t.p + 3, 32, &no_trace) && is_hex(t.p + 36, 16, &no_parent) && is_hex(t.p + 53, 2, &zero) && !no_trace && !no_parent;
+    return is_hex(t.p + 3, 32, &no_trace) && is_hex(t.p + 36, 16, &no_parent) &&
+           is_hex(t.p + 53, 2, &zero) && !no_trace && !no_parent;
 }
 
 void cdx_trace_child(struct cdx_text parent, uint64_t *random, char out[CDX_TRACEPARENT_BYTES])
@@ -59,7 +60,8 @@ void cdx_trace_child(struct cdx_text parent, uint64_t *random, char out[CDX_TRAC
     out[55] = '\0';
 }
 
-void cdx_trace_continue(const struct cdx_record *rec, uint64_t *random, char out[CDX_TRACEPARENT_BYTES])
+void cdx_trace_continue(const struct cdx_record *rec, uint64_t *random,
+                        char out[CDX_TRACEPARENT_BYTES])
 {
     const struct cdx_header *h = cdx_record_header(rec, "traceparent");
 

@@ -31,8 +31,8 @@
 
 #define ASK_ENDS_MS 200
 #define FETCH_WAIT_MS 50 /* the question for the ends waits behind the fetch that is out */
-#define STALE_MS 2000   /* an age worth a line: stage 1 waits for a fresh view */
-#define BUILD_AT 20000 /* changes that are gathered at most before an index is built */
+#define STALE_MS 2000    /* an age worth a line: stage 1 waits for a fresh view */
+#define BUILD_AT 20000   /* changes that are gathered at most before an index is built */
 
 struct names {
     char **items; /* owned strings */
@@ -63,8 +63,8 @@ struct cdx_view {
     struct cdx_place *places; /* positions reached; topics borrowed from the bus */
     size_t places_n;
     int32_t partitions, roster_partitions;
-    struct names unbuilt;     /* for the index */
-    struct cdx_map closes;    /* struct cdx_roster_close */
+    struct names unbuilt;  /* for the index */
+    struct cdx_map closes; /* struct cdx_roster_close */
     int64_t applied_version;
     bool apply_wanted;
 };
@@ -130,12 +130,15 @@ static struct cdx_topics *load_topics(struct cdx_view *view, struct cdx_err *err
     struct cdx_topics *topics = cdx_topics_create(view->defs, err);
     char **files = NULL;
     size_t n = 0;
-    enum cdx_code rc = topics == NULL ? CDX_NOMEM : cdx_conf_glob(view->conf->topics, view->conf->topics_n, &files, &n, err);
+    enum cdx_code rc =
+        topics == NULL ? CDX_NOMEM
+                       : cdx_conf_glob(view->conf->topics, view->conf->topics_n, &files, &n, err);
 
     for (size_t i = 0; rc == CDX_OK && i < n; i++) {
         size_t bytes;
         char *text = cdx_file_read(files[i], CDX_MAX_SUBSCRIPTION_BYTES, &bytes, err);
-        rc = text == NULL ? CDX_CONFIG : cdx_topics_add(topics, cdx_text(text, bytes), files[i], err);
+        rc = text == NULL ? CDX_CONFIG
+                          : cdx_topics_add(topics, cdx_text(text, bytes), files[i], err);
         free(text);
     }
     cdx_strings_free(files, n);
@@ -158,14 +161,16 @@ static struct cdx_definitions *load_definitions(const struct cdx_conf *conf, str
             defs = cdx_definitions_load(dir, err);
     }
     if (defs == NULL)
-        cdx_fail(err, CDX_CONFIG, "mappings: no folder with r4/search-r4.csv; name the project's mappings folder");
+        cdx_fail(err, CDX_CONFIG,
+                 "mappings: no folder with r4/search-r4.csv; name the project's mappings folder");
     free(dir);
     return defs;
 }
 
 /* -- making and ending -------------------------------------------------------------------------------------------- */
 
-struct cdx_view *cdx_view_create(const struct cdx_conf *conf, struct cdx_bus *bus, const struct cdx_clock *clock, struct cdx_err *err)
+struct cdx_view *cdx_view_create(const struct cdx_conf *conf, struct cdx_bus *bus,
+                                 const struct cdx_clock *clock, struct cdx_err *err)
 {
     struct cdx_view *view = calloc(1, sizeof *view);
 
@@ -185,7 +190,8 @@ struct cdx_view *cdx_view_create(const struct cdx_conf *conf, struct cdx_bus *bu
     view->defs = load_definitions(conf, err);
     view->rosters = cdx_rosters_create(err);
     view->topics = view->defs != NULL ? load_topics(view, err) : NULL;
-    view->index = view->topics != NULL ? cdx_index_make(NULL, view->topics, NULL, 0, NULL, 0, err) : NULL;
+    view->index =
+        view->topics != NULL ? cdx_index_make(NULL, view->topics, NULL, 0, NULL, 0, err) : NULL;
     if (view->index != NULL && view->rosters != NULL && view->fd >= 0)
         return view;
     cdx_fail(err, CDX_NOMEM, "flow: view");
@@ -235,19 +241,23 @@ static void apply_subscription(struct cdx_view *view, const struct cdx_record *r
     bool fine = true;
 
     if (cdx_text_is(rec->key, CDX_APPLIED_KEY)) {
-        json_auto_t *v = rec->value.p != NULL ? json_loadb(rec->value.p, rec->value.n, 0, NULL) : NULL;
+        json_auto_t *v =
+            rec->value.p != NULL ? json_loadb(rec->value.p, rec->value.n, 0, NULL) : NULL;
         view->applied_version = v != NULL ? json_integer_value(json_object_get(v, "version")) : -1;
         return;
     }
     pthread_mutex_lock(&view->lock);
-    if (cdx_subs_apply(&view->subs, rec->key, rec->value, rec->offset, rec->timestamp_ms, &entry, &err) != CDX_OK)
-        cdx_log(CDX_WARN, "view.subscription", err.text, CDX_KT("key", rec->key), CDX_KN("partition", rec->partition),
-                CDX_KN("offset", rec->offset));
+    if (cdx_subs_apply(&view->subs, rec->key, rec->value, rec->offset, rec->timestamp_ms, &entry,
+                       &err) != CDX_OK)
+        cdx_log(CDX_WARN, "view.subscription", err.text, CDX_KT("key", rec->key),
+                CDX_KN("partition", rec->partition), CDX_KN("offset", rec->offset));
     if (entry != NULL)
         fine = names_add(&view->changed, entry->id) && names_add(&view->unbuilt, entry->id);
     pthread_mutex_unlock(&view->lock);
     if (!fine)
-        cdx_log(CDX_ERROR, "view.memory", "out of memory while reading subscriptions; restart with more", CDX_KN("offset", rec->offset));
+        cdx_log(CDX_ERROR, "view.memory",
+                "out of memory while reading subscriptions; restart with more",
+                CDX_KN("offset", rec->offset));
 }
 
 /* A closing record is kept for the applier of files; the store judges it too. */
@@ -279,8 +289,10 @@ static void apply_roster(struct cdx_view *view, const struct cdx_record *rec)
 {
     struct cdx_err err = {0};
 
-    if (cdx_rosters_apply(view->rosters, rec->key, rec->value, cdx_wall_ms(view->clock), &err) != CDX_OK)
-        cdx_log(CDX_WARN, "view.roster", err.text, CDX_KN("partition", rec->partition), CDX_KN("offset", rec->offset));
+    if (cdx_rosters_apply(view->rosters, rec->key, rec->value, cdx_wall_ms(view->clock), &err) !=
+        CDX_OK)
+        cdx_log(CDX_WARN, "view.roster", err.text, CDX_KN("partition", rec->partition),
+                CDX_KN("offset", rec->offset));
     if (rec->key.n > 1 && rec->key.p[rec->key.n - 1] == '#')
         apply_close(view, rec);
 }
@@ -298,8 +310,8 @@ static void apply(struct cdx_view *view, const struct cdx_record *rec)
 /* -- the index ---------------------------------------------------------------------------------------------------- */
 
 /* Puts one subscription on the list of additions or of removals. */
-static void sort_out(struct cdx_view *view, struct cdx_topics *topics, const char *id, struct cdx_index_put *put, size_t *put_n,
-                     const char **gone, size_t *gone_n)
+static void sort_out(struct cdx_view *view, struct cdx_topics *topics, const char *id,
+                     struct cdx_index_put *put, size_t *put_n, const char **gone, size_t *gone_n)
 {
     struct cdx_sub_entry *e = cdx_map_get(&view->subs.by_id, cdx_text_z(id));
     struct cdx_err err = {0};
@@ -308,7 +320,8 @@ static void sort_out(struct cdx_view *view, struct cdx_topics *topics, const cha
         if (cdx_topics_accepts(topics, e->sub, &err) == CDX_OK) {
             free(e->refused);
             e->refused = NULL;
-            put[(*put_n)++] = (struct cdx_index_put){e->sub, cdx_view_client_roster(view, e->sub->client)};
+            put[(*put_n)++] =
+                (struct cdx_index_put){e->sub, cdx_view_client_roster(view, e->sub->client)};
             return;
         }
         if (e->refused == NULL || strcmp(e->refused, err.text) != 0) {
@@ -342,9 +355,11 @@ static bool build(struct cdx_view *view, struct cdx_topics *new_topics)
     put = calloc(n + 1, sizeof *put);
     gone = calloc(n + 1, sizeof *gone);
     for (i = 0; put != NULL && gone != NULL && i < n; i++)
-        sort_out(view, new_topics != NULL ? new_topics : view->topics, view->unbuilt.items[i], put, &put_n, gone, &gone_n);
+        sort_out(view, new_topics != NULL ? new_topics : view->topics, view->unbuilt.items[i], put,
+                 &put_n, gone, &gone_n);
     if (put != NULL && gone != NULL)
-        index = cdx_index_make(new_topics != NULL ? NULL : view->index, new_topics != NULL ? new_topics : view->topics, put, put_n, gone,
+        index = cdx_index_make(new_topics != NULL ? NULL : view->index,
+                               new_topics != NULL ? new_topics : view->topics, put, put_n, gone,
                                gone_n, &err);
     if (index != NULL) {
         cdx_index_unref(view->index);
@@ -379,22 +394,27 @@ static void tell_owner(struct cdx_view *view)
 
 static bool open_reader(struct cdx_view *view, struct cdx_err *err)
 {
-    const char *subs = cdx_bus_topic(view->bus, CDX_T_SUBSCRIPTIONS), *rosters = cdx_bus_topic(view->bus, CDX_T_ROSTERS);
+    const char *subs = cdx_bus_topic(view->bus, CDX_T_SUBSCRIPTIONS),
+               *rosters = cdx_bus_topic(view->bus, CDX_T_ROSTERS);
 
     if (view->reader == NULL)
-        view->reader = cdx_consumer_open(view->bus, "view", (struct cdx_prefetch){8192, FETCH_WAIT_MS}, err);
+        view->reader =
+            cdx_consumer_open(view->bus, "view", (struct cdx_prefetch){8192, FETCH_WAIT_MS}, err);
     if (view->reader == NULL)
         return false;
     view->partitions = cdx_consumer_partitions(view->reader, subs, err);
-    view->roster_partitions = view->partitions > 0 ? cdx_consumer_partitions(view->reader, rosters, err) : 0;
+    view->roster_partitions =
+        view->partitions > 0 ? cdx_consumer_partitions(view->reader, rosters, err) : 0;
     if (view->roster_partitions == 0)
         return false;
     view->places_n = (size_t)(view->partitions + view->roster_partitions);
     view->places = calloc(view->places_n, sizeof *view->places);
     for (int32_t p = 0; view->places != NULL && p < (int32_t)view->places_n; p++)
-        view->places[p] = p < view->partitions ? (struct cdx_place){subs, p, CDX_BEGINNING}
-                                               : (struct cdx_place){rosters, p - view->partitions, CDX_BEGINNING};
-    return view->places != NULL && cdx_consumer_assign(view->reader, view->places, view->places_n, err) == CDX_OK;
+        view->places[p] = p < view->partitions
+                              ? (struct cdx_place){subs, p, CDX_BEGINNING}
+                              : (struct cdx_place){rosters, p - view->partitions, CDX_BEGINNING};
+    return view->places != NULL &&
+           cdx_consumer_assign(view->reader, view->places, view->places_n, err) == CDX_OK;
 }
 
 static struct cdx_place *place_of(struct cdx_view *view, const struct cdx_record *rec)
@@ -420,7 +440,8 @@ static int drain(struct cdx_view *view, int timeout_ms)
             return what == CDX_POLL_FATAL ? -1 : n;
         p = place_of(view, &m.rec);
         if (what == CDX_POLL_OUT_OF_RANGE) {
-            cdx_log(CDX_ERROR, "view.replaced", "a topic was replaced while it was followed: restart all processes",
+            cdx_log(CDX_ERROR, "view.replaced",
+                    "a topic was replaced while it was followed: restart all processes",
                     CDX_KT("topic", m.rec.topic), CDX_KN("partition", m.rec.partition));
             continue;
         }
@@ -447,7 +468,8 @@ static bool reached(const struct cdx_view *view, const struct cdx_place *ends)
 static void set_fresh(struct cdx_view *view, int64_t ms)
 {
     if (view->fresh == INT64_MIN)
-        cdx_log(CDX_INFO, "view.loaded", "", CDX_KN("subscriptions", view->subs.by_id.used), CDX_KN("index", cdx_index_count(view->index)));
+        cdx_log(CDX_INFO, "view.loaded", "", CDX_KN("subscriptions", view->subs.by_id.used),
+                CDX_KN("index", cdx_index_count(view->index)));
     pthread_mutex_lock(&view->lock);
     view->fresh = ms;
     pthread_cond_broadcast(&view->cond);
@@ -460,19 +482,23 @@ static void reload_topics(struct cdx_view *view)
     struct cdx_topics *topics = load_topics(view, &err);
 
     if (topics == NULL) {
-        cdx_log(CDX_ERROR, "view.topics", err.text, CDX_KV("kept", "the topics that were loaded before"));
+        cdx_log(CDX_ERROR, "view.topics", err.text,
+                CDX_KV("kept", "the topics that were loaded before"));
         return;
     }
     if (build(view, topics))
-        cdx_log(CDX_INFO, "view.topics", "topics were read again", CDX_KN("topics", cdx_topics_count(topics)));
+        cdx_log(CDX_INFO, "view.topics", "topics were read again",
+                CDX_KN("topics", cdx_topics_count(topics)));
     cdx_topics_unref(topics);
 }
 
 static void apply_files(struct cdx_view *view)
 {
     struct cdx_err err = {0};
-    struct cdx_files files = {view->conf, view->bus, &view->subs, view->rosters, &view->closes, view->applied_version, view->partitions,
-                              view->roster_partitions};
+    struct cdx_files files = {view->conf,       view->bus,
+                              &view->subs,      view->rosters,
+                              &view->closes,    view->applied_version,
+                              view->partitions, view->roster_partitions};
 
     if (cdx_files_apply(&files, &err) == CDX_OK)
         view->apply_wanted = false;
@@ -611,14 +637,16 @@ bool cdx_view_wait_fresh(struct cdx_view *view, int64_t since_ms, int64_t timeou
     return fresh;
 }
 
-static void hand_over(const struct cdx_sub_entry *e, void (*each)(void *arg, const struct cdx_order *order), void *arg)
+static void hand_over(const struct cdx_sub_entry *e,
+                      void (*each)(void *arg, const struct cdx_order *order), void *arg)
 {
     struct cdx_order order = {e->id, e->sub, e->refused, e->has_status ? &e->status : NULL};
 
     each(arg, &order);
 }
 
-void cdx_view_each(struct cdx_view *view, int32_t partition, void (*each)(void *arg, const struct cdx_order *order), void *arg)
+void cdx_view_each(struct cdx_view *view, int32_t partition,
+                   void (*each)(void *arg, const struct cdx_order *order), void *arg)
 {
     size_t i = 0;
     struct cdx_sub_entry *e;
@@ -630,7 +658,8 @@ void cdx_view_each(struct cdx_view *view, int32_t partition, void (*each)(void *
     pthread_mutex_unlock(&view->lock);
 }
 
-void cdx_view_changes(struct cdx_view *view, void (*each)(void *arg, const struct cdx_order *order), void *arg)
+void cdx_view_changes(struct cdx_view *view, void (*each)(void *arg, const struct cdx_order *order),
+                      void *arg)
 {
     struct names changed;
     uint64_t counter;

@@ -18,7 +18,8 @@ struct cdx_clock;
 struct cdx_conf;
 struct cdx_view;
 
-struct cdx_view *cdx_view_create(const struct cdx_conf *conf, struct cdx_bus *bus, const struct cdx_clock *clock, struct cdx_err *err);
+struct cdx_view *cdx_view_create(const struct cdx_conf *conf, struct cdx_bus *bus,
+                                 const struct cdx_clock *clock, struct cdx_err *err);
 enum cdx_code cdx_view_start(struct cdx_view *view, struct cdx_err *err) CDX_MUST_CHECK;
 void cdx_view_close(struct cdx_view *view);
 void cdx_view_join(struct cdx_view *view);
@@ -37,15 +38,17 @@ uint32_t cdx_view_client_roster(struct cdx_view *view, const char *client);
 
 /* What the owner of a log partition needs of one subscription. */
 struct cdx_order {
-    const char *id;            /* borrowed for the call */
-    struct cdx_sub *sub;       /* borrowed for the call: take a reference; NULL: deleted or unreadable */
-    const char *refused;       /* borrowed: why it cannot be served; NULL: fine */
+    const char *id;      /* borrowed for the call */
+    struct cdx_sub *sub; /* borrowed for the call: take a reference; NULL: deleted or unreadable */
+    const char *refused; /* borrowed: why it cannot be served; NULL: fine */
     const struct cdx_status *status; /* newest status record; NULL: none */
 };
 /* Calls `each` for every known subscription of a log partition, under the view's lock. */
-void cdx_view_each(struct cdx_view *view, int32_t partition, void (*each)(void *arg, const struct cdx_order *order), void *arg);
+void cdx_view_each(struct cdx_view *view, int32_t partition,
+                   void (*each)(void *arg, const struct cdx_order *order), void *arg);
 /* Calls `each` for the subscriptions that changed since the last call; cdx_view_fd becomes readable when there are some. */
-void cdx_view_changes(struct cdx_view *view, void (*each)(void *arg, const struct cdx_order *order), void *arg);
+void cdx_view_changes(struct cdx_view *view, void (*each)(void *arg, const struct cdx_order *order),
+                      void *arg);
 int cdx_view_fd(const struct cdx_view *view);
 
 /* This process owns log partition 0 (or no longer): it applies the files. */

@@ -19,13 +19,13 @@
 
 /* One source partition of ours. */
 struct source_part {
-    char *topic;      /* owned */
+    char *topic; /* owned */
     int32_t partition;
-    int64_t next;     /* offset to read next */
-    int64_t safe;     /* the same as of the last commit; CDX_BEGINNING: nothing was committed */
+    int64_t next; /* offset to read next */
+    int64_t safe; /* the same as of the last commit; CDX_BEGINNING: nothing was committed */
     const struct cdx_source *source; /* borrowed from the configuration */
     struct state_part *state;        /* borrowed */
-    bool touched;     /* `next` moved in this transaction */
+    bool touched;                    /* `next` moved in this transaction */
 };
 
 /* One partition of cdex.trigger-state that belongs to source partitions of ours. */
@@ -33,7 +33,7 @@ struct state_part {
     int32_t partition;
     struct cdx_trigger *cache; /* owned */
     struct state_part *next;
-    bool open;                 /* a cache transaction is open (while committing) */
+    bool open; /* a cache transaction is open (while committing) */
 };
 
 /* A trigger state of the open transaction. */
@@ -53,7 +53,7 @@ struct poison {
 };
 
 struct cdx_stage1 {
-    const struct cdx_conf *conf;   /* borrowed, as the next three */
+    const struct cdx_conf *conf; /* borrowed, as the next three */
     struct cdx_bus *bus;
     struct cdx_view *view;
     const struct cdx_clock *clock;
@@ -66,21 +66,22 @@ struct cdx_stage1 {
 
     /* match thread only */
     struct cdx_consumer *consumer;
-    struct cdx_consumer *loader;   /* reads state partitions */
-    int64_t fenced_ms;             /* mono, of the last fence; INT64_MIN */
+    struct cdx_consumer *loader; /* reads state partitions */
+    int64_t fenced_ms;           /* mono, of the last fence; INT64_MIN */
     struct cdx_producer *producer;
-    struct cdx_group *group;       /* owned; taken at assign, of this assignment only: what is asked later may be of a newer generation */
+    struct cdx_group *
+        group; /* owned; taken at assign, of this assignment only: what is asked later may be of a newer generation */
     int32_t state_partitions;
-    struct source_part *parts;     /* owned */
+    struct source_part *parts; /* owned */
     size_t parts_n;
-    struct state_part *states;     /* owned list */
-    struct cdx_index *index;       /* reference; of this batch */
-    struct cdx_topics *topics;     /* reference; of this batch */
+    struct state_part *states; /* owned list */
+    struct cdx_index *index;   /* reference; of this batch */
+    struct cdx_topics *topics; /* reference; of this batch */
     struct cdx_arena *event, *batch;
-    struct cdx_map overlay;        /* struct pending by key */
-    struct cdx_buf levels[3];      /* one rendering a payload level, of the change at hand */
+    struct cdx_map overlay;   /* struct pending by key */
+    struct cdx_buf levels[3]; /* one rendering a payload level, of the change at hand */
     struct cdx_buf value;
-    bool open;                     /* a transaction */
+    bool open; /* a transaction */
     int64_t opened_ms;
     size_t batch_records, batch_bytes;
     struct poison poison;

@@ -20,9 +20,9 @@
 #include "match/match.h"
 #include "model/conf.h"
 
-#define MAX_FILE_BYTES (4u << 20)  /* the R4 table is 200 KB */
+#define MAX_FILE_BYTES (4u << 20) /* the R4 table is 200 KB */
 #define MAX_ARENA_BYTES (8u << 20)
-#define MAX_PATHS 24               /* alternatives of one expression; R4's longest has 13 */
+#define MAX_PATHS 24 /* alternatives of one expression; R4's longest has 13 */
 #define COLUMNS 5
 
 struct cdx_definitions {
@@ -93,13 +93,14 @@ static bool csv_next(struct csv *csv)
             csv->field[csv->fields] = field;
         csv->fields++;
     }
-    while (csv->at < csv->end && *csv->at != '\n') /* what follows a closing quote: csv_is tells the wrong count */
+    while (csv->at < csv->end &&
+           *csv->at != '\n') /* what follows a closing quote: csv_is tells the wrong count */
         csv->at++;
     return true;
 }
 
-static enum cdx_code csv_open(struct csv *csv, const char *path, char **text, const char *header, size_t columns,
-                              struct cdx_err *err)
+static enum cdx_code csv_open(struct csv *csv, const char *path, char **text, const char *header,
+                              size_t columns, struct cdx_err *err)
 {
     size_t n = 0;
     struct cdx_text first;
@@ -144,8 +145,9 @@ static struct cdx_text take_word(struct cdx_text *in)
 {
     struct cdx_text word = cdx_text(in->p, 0);
 
-    while (word.n < in->n && ((in->p[word.n] | 32) >= 'a' && (in->p[word.n] | 32) <= 'z' ? true
-                              : in->p[word.n] >= '0' && in->p[word.n] <= '9'))
+    while (word.n < in->n && ((in->p[word.n] | 32) >= 'a' && (in->p[word.n] | 32) <= 'z'
+                                  ? true
+                                  : in->p[word.n] >= '0' && in->p[word.n] <= '9'))
         word.n++;
     in->p += word.n;
     in->n -= word.n;
@@ -155,7 +157,8 @@ static struct cdx_text take_word(struct cdx_text *in)
 /* "value" and "CodeableConcept" are the member "valueCodeableConcept", "onset" and "string" are "onsetString". */
 static void add_type(struct cdx_buf *path, struct cdx_text type)
 {
-    char first = type.n != 0 && type.p[0] >= 'a' && type.p[0] <= 'z' ? (char)(type.p[0] - 32) : type.p[0];
+    char first =
+        type.n != 0 && type.p[0] >= 'a' && type.p[0] <= 'z' ? (char)(type.p[0] - 32) : type.p[0];
 
     cdx_buf_add(path, &first, 1);
     cdx_buf_add(path, type.p + 1, type.n - 1);
@@ -193,13 +196,15 @@ static bool compile_head(struct cdx_text *in, struct cdx_text type, struct cdx_b
 
     if (word.n == 0)
         return false;
-    if (!cdx_text_eq(word, type) && !cdx_text_is(word, "Resource") && !cdx_text_is(word, "DomainResource"))
+    if (!cdx_text_eq(word, type) && !cdx_text_is(word, "Resource") &&
+        !cdx_text_is(word, "DomainResource"))
         cdx_buf_add_text(path, word);
     return true;
 }
 
 /* One alternative into `path`; false: beyond the subset. */
-static bool compile_alternative(struct cdx_text in, struct cdx_text type, struct cdx_buf *path, struct cdx_text *only)
+static bool compile_alternative(struct cdx_text in, struct cdx_text type, struct cdx_buf *path,
+                                struct cdx_text *only)
 {
     bool paren = take(&in, "(");
 
@@ -239,11 +244,12 @@ static bool ends_in(struct cdx_text path, const char *step)
 {
     size_t n = strlen(step);
 
-    return path.n >= n && memcmp(path.p + path.n - n, step, n) == 0 && (path.n == n || path.p[path.n - n - 1] == '.');
+    return path.n >= n && memcmp(path.p + path.n - n, step, n) == 0 &&
+           (path.n == n || path.p[path.n - n - 1] == '.');
 }
 
-static enum cdx_code keep_path(struct cdx_definitions *defs, struct cdx_text alternative, struct cdx_buf *path,
-                               struct cdx_text only, struct cdx_ppath *out)
+static enum cdx_code keep_path(struct cdx_definitions *defs, struct cdx_text alternative,
+                               struct cdx_buf *path, struct cdx_text only, struct cdx_ppath *out)
 {
     for (size_t i = 0; i < CDX_COUNT(untyped_choices); i++)
         if (cdx_text_is(alternative, untyped_choices[i]))
@@ -258,7 +264,8 @@ static enum cdx_code keep_path(struct cdx_definitions *defs, struct cdx_text alt
 }
 
 /* Compiles all alternatives of the expression or none. CDX_INPUT: beyond the subset. */
-static enum cdx_code compile_all(struct cdx_definitions *defs, struct cdx_text type, struct cdx_param *param)
+static enum cdx_code compile_all(struct cdx_definitions *defs, struct cdx_text type,
+                                 struct cdx_param *param)
 {
     struct cdx_ppath found[MAX_PATHS], *paths;
     struct cdx_text rest = param->expression;
@@ -320,27 +327,31 @@ static bool set_type(struct cdx_param *param)
     return false;
 }
 
-static enum cdx_code read_param(struct cdx_definitions *defs, const struct csv *csv, struct cdx_param *param,
-                                struct cdx_err *err)
+static enum cdx_code read_param(struct cdx_definitions *defs, const struct csv *csv,
+                                struct cdx_param *param, struct cdx_err *err)
 {
     enum cdx_code rc;
 
-    *param = (struct cdx_param){.code = csv->field[1], .type_name = csv->field[2], .expression = csv->field[3],
+    *param = (struct cdx_param){.code = csv->field[1],
+                                .type_name = csv->field[2],
+                                .expression = csv->field[3],
                                 .targets = csv->field[4]};
     if (param->targets.n != 0 && memchr(param->targets.p, '|', param->targets.n) == NULL)
         param->target = param->targets;
     if (!set_type(param))
-        return cdx_fail(err, CDX_CONFIG, "%s line %u: unknown parameter type '%.*s'", csv->path, csv->line,
-                        CDX_TEXT(param->type_name));
+        return cdx_fail(err, CDX_CONFIG, "%s line %u: unknown parameter type '%.*s'", csv->path,
+                        csv->line, CDX_TEXT(param->type_name));
     if (param->reason != NULL)
         return CDX_OK;
     rc = compile_all(defs, csv->field[0], param);
     if (rc == CDX_INPUT) {
-        param->reason = param->expression.n == 0 ? "it has no expression"
-                                                 : "its expression is beyond the paths that filters can use";
+        param->reason = param->expression.n == 0
+                            ? "it has no expression"
+                            : "its expression is beyond the paths that filters can use";
         return CDX_OK;
     }
-    return rc == CDX_OK ? CDX_OK : cdx_fail(err, rc, "%s line %u: out of memory", csv->path, csv->line);
+    return rc == CDX_OK ? CDX_OK
+                        : cdx_fail(err, rc, "%s line %u: out of memory", csv->path, csv->line);
 }
 
 static struct cdx_restype *add_restype(struct cdx_definitions *defs, struct cdx_text name)
@@ -354,12 +365,14 @@ static struct cdx_restype *add_restype(struct cdx_definitions *defs, struct cdx_
     return cdx_map_put(&defs->types, type->name, type) ? type : NULL;
 }
 
-static enum cdx_code load_search(struct cdx_definitions *defs, const char *path, struct cdx_err *err)
+static enum cdx_code load_search(struct cdx_definitions *defs, const char *path,
+                                 struct cdx_err *err)
 {
     struct csv csv;
     struct cdx_restype *type = NULL;
     size_t rows = 0;
-    enum cdx_code rc = csv_open(&csv, path, &defs->search, "resource,code,type,expression,targets", 5, err);
+    enum cdx_code rc =
+        csv_open(&csv, path, &defs->search, "resource,code,type,expression,targets", 5, err);
 
     if (rc != CDX_OK)
         return rc;
@@ -374,15 +387,16 @@ static enum cdx_code load_search(struct cdx_definitions *defs, const char *path,
             return cdx_fail(err, CDX_CONFIG, "%s line %u: five columns are needed", path, csv.line);
         if (type == NULL || !cdx_text_eq(type->name, name)) {
             if (cdx_map_get(&defs->types, name) != NULL)
-                return cdx_fail(err, CDX_CONFIG, "%s line %u: the rows of one resource must stand together", path,
+                return cdx_fail(err, CDX_CONFIG,
+                                "%s line %u: the rows of one resource must stand together", path,
                                 csv.line);
             type = add_restype(defs, name);
             if (type == NULL)
                 return cdx_fail(err, CDX_NOMEM, "match: search parameters");
         }
         if (cdx_restype_param(type, csv.field[1]) != NULL)
-            return cdx_fail(err, CDX_CONFIG, "%s line %u: '%.*s' stands twice for its resource", path, csv.line,
-                            CDX_TEXT(csv.field[1]));
+            return cdx_fail(err, CDX_CONFIG, "%s line %u: '%.*s' stands twice for its resource",
+                            path, csv.line, CDX_TEXT(csv.field[1]));
         rc = read_param(defs, &csv, &defs->params[defs->params_n], err);
         if (rc != CDX_OK)
             return rc;
@@ -407,34 +421,39 @@ static bool is_subject(const struct cdx_restype *type, const struct cdx_param *p
     return false;
 }
 
-static enum cdx_code add_compartment(struct cdx_definitions *defs, const struct csv *csv, struct cdx_err *err)
+static enum cdx_code add_compartment(struct cdx_definitions *defs, const struct csv *csv,
+                                     struct cdx_err *err)
 {
     struct cdx_restype *type = cdx_map_get(&defs->types, csv->field[0]);
     const struct cdx_param *param;
     struct cdx_compartment *grown;
 
     if (type == NULL)
-        return cdx_fail(err, CDX_CONFIG, "%s line %u: no resource type '%.*s' in search-r4.csv", csv->path, csv->line,
-                        CDX_TEXT(csv->field[0]));
+        return cdx_fail(err, CDX_CONFIG, "%s line %u: no resource type '%.*s' in search-r4.csv",
+                        csv->path, csv->line, CDX_TEXT(csv->field[0]));
     if (cdx_text_is(csv->field[1], "{def}")) {
         type->self = true;
         return CDX_OK;
     }
     param = cdx_restype_param(type, csv->field[1]);
     if (param == NULL || param->type != CDX_P_REFERENCE || param->reason != NULL)
-        return cdx_fail(err, CDX_CONFIG, "%s line %u: '%.*s' is no reference parameter of %.*s that can be evaluated",
-                        csv->path, csv->line, CDX_TEXT(csv->field[1]), CDX_TEXT(type->name));
+        return cdx_fail(
+            err, CDX_CONFIG,
+            "%s line %u: '%.*s' is no reference parameter of %.*s that can be evaluated", csv->path,
+            csv->line, CDX_TEXT(csv->field[1]), CDX_TEXT(type->name));
     grown = cdx_arena_alloc(defs->arena, (type->compartment_n + 1) * sizeof *grown);
     if (grown == NULL)
         return cdx_fail(err, CDX_NOMEM, "match: patient compartment");
     if (type->compartment_n != 0)
         memcpy(grown, type->compartment, type->compartment_n * sizeof *grown);
-    grown[type->compartment_n++] = (struct cdx_compartment){.param = param, .subject = is_subject(type, param)};
+    grown[type->compartment_n++] =
+        (struct cdx_compartment){.param = param, .subject = is_subject(type, param)};
     type->compartment = grown;
     return CDX_OK;
 }
 
-static enum cdx_code load_compartment(struct cdx_definitions *defs, const char *path, struct cdx_err *err)
+static enum cdx_code load_compartment(struct cdx_definitions *defs, const char *path,
+                                      struct cdx_err *err)
 {
     struct csv csv;
     enum cdx_code rc = csv_open(&csv, path, &defs->compartment, "resource,param", 2, err);
@@ -450,7 +469,8 @@ static enum cdx_code load_compartment(struct cdx_definitions *defs, const char *
 /* -- public --------------------------------------------------------------------------------------------------- */
 
 static enum cdx_code load_file(struct cdx_definitions *defs, const char *dir, const char *file,
-                               enum cdx_code (*load)(struct cdx_definitions *, const char *, struct cdx_err *),
+                               enum cdx_code (*load)(struct cdx_definitions *, const char *,
+                                                     struct cdx_err *),
                                struct cdx_err *err)
 {
     struct cdx_text path = cdx_arena_printf(defs->arena, "%s/%s", dir, file);
@@ -488,7 +508,8 @@ void cdx_definitions_destroy(struct cdx_definitions *defs)
     free(defs);
 }
 
-const struct cdx_restype *cdx_definitions_type(const struct cdx_definitions *defs, struct cdx_text name)
+const struct cdx_restype *cdx_definitions_type(const struct cdx_definitions *defs,
+                                               struct cdx_text name)
 {
     return cdx_map_get(&defs->types, name);
 }

@@ -22,21 +22,22 @@ struct cdx_ppath {
 
 struct cdx_param {
     struct cdx_text code;
-    struct cdx_text type_name;     /* "token", "date", ... as written */
+    struct cdx_text type_name; /* "token", "date", ... as written */
     struct cdx_text expression;
-    struct cdx_text targets;       /* "Patient|Group", or empty: any */
-    struct cdx_text target;        /* the only target type, or empty */
+    struct cdx_text targets; /* "Patient|Group", or empty: any */
+    struct cdx_text target;  /* the only target type, or empty */
     enum cdx_ptype type;
     const struct cdx_ppath *paths; /* NULL when `reason` is set */
     size_t paths_n;
-    const char *reason;            /* why it is not compiled; static; NULL: it is */
-    uint32_t slot;                 /* its place among the type's parameters */
+    const char *reason; /* why it is not compiled; static; NULL: it is */
+    uint32_t slot;      /* its place among the type's parameters */
 };
 
 /* One row of the compartment for a type. */
 struct cdx_compartment {
     const struct cdx_param *param;
-    bool subject; /* says whom the resource is about: a reference here that names no type is taken for a patient */
+    bool
+        subject; /* says whom the resource is about: a reference here that names no type is taken for a patient */
 };
 
 struct cdx_restype {
@@ -49,7 +50,8 @@ struct cdx_restype {
 };
 
 /* NULL: no such type. Thread: any, as below. */
-const struct cdx_restype *cdx_definitions_type(const struct cdx_definitions *defs, struct cdx_text name);
+const struct cdx_restype *cdx_definitions_type(const struct cdx_definitions *defs,
+                                               struct cdx_text name);
 const struct cdx_param *cdx_restype_param(const struct cdx_restype *type, struct cdx_text code);
 /* Is `type` one of the parameter's targets? True for any when it lists none. */
 bool cdx_param_targets(const struct cdx_param *param, struct cdx_text type);

@@ -46,7 +46,8 @@ static size_t bitmap_words(const struct cdx_part *base)
 /* index NULL: a part without dead entries. */
 static bool is_dead(const struct cdx_index *index, uint32_t entry)
 {
-    return index != NULL && index->dead != NULL && (index->dead[entry / 64] >> (entry % 64) & 1) != 0;
+    return index != NULL && index->dead != NULL &&
+           (index->dead[entry / 64] >> (entry % 64) & 1) != 0;
 }
 
 /* One cdx_index_make under way. */
@@ -101,7 +102,8 @@ static enum cdx_code add_puts(struct making *m)
 }
 
 /* What is left of an older part; `checked`: the same topics accepted it before. */
-static enum cdx_code add_rest(struct making *m, const struct cdx_part *from, const struct cdx_index *bits, bool checked)
+static enum cdx_code add_rest(struct making *m, const struct cdx_part *from,
+                              const struct cdx_index *bits, bool checked)
 {
     for (size_t i = 0; from != NULL && i < from->n; i++) {
         const struct cdx_entry *e = &from->entries[i];
@@ -122,8 +124,10 @@ static enum cdx_code add_rest(struct making *m, const struct cdx_part *from, con
 /* A new base of everything. */
 static enum cdx_code make_whole(struct making *m, bool checked)
 {
-    const struct cdx_part *base = m->old != NULL ? m->old->base : NULL, *delta = m->old != NULL ? m->old->delta : NULL;
-    size_t cap = m->put_n + (base != NULL ? base->n - m->old->dead_n : 0) + (delta != NULL ? delta->n : 0);
+    const struct cdx_part *base = m->old != NULL ? m->old->base : NULL,
+                          *delta = m->old != NULL ? m->old->delta : NULL;
+    size_t cap =
+        m->put_n + (base != NULL ? base->n - m->old->dead_n : 0) + (delta != NULL ? delta->n : 0);
     enum cdx_code rc;
 
     m->part = cdx_part_create(cap, m->index->topics_n);
@@ -174,12 +178,15 @@ static enum cdx_code make_delta(struct making *m)
     return CDX_OK;
 }
 
-struct cdx_index *cdx_index_make(struct cdx_index *old, struct cdx_topics *topics, const struct cdx_index_put *put,
-                                 size_t put_n, const char *const *gone, size_t gone_n, struct cdx_err *err)
+struct cdx_index *cdx_index_make(struct cdx_index *old, struct cdx_topics *topics,
+                                 const struct cdx_index_put *put, size_t put_n,
+                                 const char *const *gone, size_t gone_n, struct cdx_err *err)
 {
-    struct making m = {.old = old, .put = put, .put_n = put_n, .gone = gone, .gone_n = gone_n, .err = err};
+    struct making m = {
+        .old = old, .put = put, .put_n = put_n, .gone = gone, .gone_n = gone_n, .err = err};
     bool same = old != NULL && old->topics == topics && old->topics_n == cdx_topics_count(topics);
-    size_t changed = put_n + gone_n + (old != NULL && old->delta != NULL ? old->delta->n : 0) + (old != NULL ? old->dead_n : 0);
+    size_t changed = put_n + gone_n + (old != NULL && old->delta != NULL ? old->delta->n : 0) +
+                     (old != NULL ? old->dead_n : 0);
     enum cdx_code rc;
 
     m.index = calloc(1, sizeof *m.index);
@@ -223,7 +230,8 @@ void cdx_index_unref(struct cdx_index *index)
 
 size_t cdx_index_count(const struct cdx_index *index)
 {
-    return (index->base != NULL ? index->base->n - index->dead_n : 0) + (index->delta != NULL ? index->delta->n : 0);
+    return (index->base != NULL ? index->base->n - index->dead_n : 0) +
+           (index->delta != NULL ? index->delta->n : 0);
 }
 
 size_t cdx_index_bytes(const struct cdx_index *index)
@@ -245,7 +253,8 @@ bool cdx_index_has_topic(const struct cdx_index *index, const struct cdx_topic *
            (index->delta != NULL && index->delta->of_topic[topic->index] != 0);
 }
 
-bool cdx_index_find(const struct cdx_index *index, struct cdx_text id, struct cdx_hit *hit, const struct cdx_topic **topic)
+bool cdx_index_find(const struct cdx_index *index, struct cdx_text id, struct cdx_hit *hit,
+                    const struct cdx_topic **topic)
 {
     const struct cdx_part *part = index->delta;
     uint32_t entry = cdx_part_find(part, id);
@@ -292,7 +301,8 @@ bool cdx_hits_add(struct cdx_hits *hits, struct cdx_arena *arena, struct cdx_hit
 /* -- looking up ----------------------------------------------------------------------------------------------- */
 
 /* The values of a parameter on the event, evaluated at first use. */
-static enum cdx_code values_for(struct cdx_looking *l, const struct cdx_param *param, const struct cdx_values **out)
+static enum cdx_code values_for(struct cdx_looking *l, const struct cdx_param *param,
+                                const struct cdx_values **out)
 {
     struct cdx_values *values = l->values[param->slot];
     enum cdx_code rc;
@@ -311,8 +321,8 @@ static enum cdx_code values_for(struct cdx_looking *l, const struct cdx_param *p
 }
 
 /* Any alternative of the filter is met. */
-static enum cdx_code filter_met(struct cdx_looking *l, const struct cdx_param *param, const struct cdx_filter *filter,
-                                bool *met)
+static enum cdx_code filter_met(struct cdx_looking *l, const struct cdx_param *param,
+                                const struct cdx_filter *filter, bool *met)
 {
     const struct cdx_values *values;
     enum cdx_code rc = values_for(l, param, &values);
@@ -331,7 +341,8 @@ static enum cdx_code filter_met(struct cdx_looking *l, const struct cdx_param *p
  * Are all filters that apply to the event's type met? A subscription with filters, none of which applies to this type,
  * asked for other types (US Core patient-data-feed: "only the resource types named"; strict reading of 1.4).
  */
-static enum cdx_code sub_met(struct cdx_looking *l, const struct cdx_topic_of *of, const struct cdx_sub *sub, bool *met)
+static enum cdx_code sub_met(struct cdx_looking *l, const struct cdx_topic_of *of,
+                             const struct cdx_sub *sub, bool *met)
 {
     bool applied = sub->filters_n == 0;
 
@@ -350,7 +361,8 @@ static enum cdx_code sub_met(struct cdx_looking *l, const struct cdx_topic_of *o
     return CDX_OK;
 }
 
-static enum cdx_code try_entry(struct cdx_looking *l, const struct cdx_topic_of *of, const struct cdx_entry *e)
+static enum cdx_code try_entry(struct cdx_looking *l, const struct cdx_topic_of *of,
+                               const struct cdx_entry *e)
 {
     enum cdx_code rc;
     bool met;
@@ -403,15 +415,16 @@ static void fetch(const struct cdx_part *part, const struct cdx_slot *slot)
         __builtin_prefetch((const char *)slot->sub + at);
 }
 
-static enum cdx_code try_slot(struct cdx_looking *l, const struct cdx_topic_of *of, const struct side *side,
-                              const struct cdx_slot *slot)
+static enum cdx_code try_slot(struct cdx_looking *l, const struct cdx_topic_of *of,
+                              const struct side *side, const struct cdx_slot *slot)
 {
     const struct cdx_part *part = side->part;
     enum cdx_code rc = CDX_OK;
 
     if ((slot->at & CDX_LIST) == 0)
         return is_dead(side->dead, slot->at) ? CDX_OK : try_entry(l, of, &part->entries[slot->at]);
-    for (uint32_t at = slot->at & ~CDX_LIST; rc == CDX_OK && at != CDX_NONE; at = part->nodes[at].next)
+    for (uint32_t at = slot->at & ~CDX_LIST; rc == CDX_OK && at != CDX_NONE;
+         at = part->nodes[at].next)
         if (!is_dead(side->dead, part->nodes[at].entry))
             rc = try_entry(l, of, &part->entries[part->nodes[at].entry]);
     return rc;
@@ -433,7 +446,8 @@ static enum cdx_code flush(struct cdx_looking *l, const struct cdx_topic_of *of,
     return rc;
 }
 
-static enum cdx_code scan(struct cdx_looking *l, const struct cdx_topic_of *of, const struct side *side)
+static enum cdx_code scan(struct cdx_looking *l, const struct cdx_topic_of *of,
+                          const struct side *side)
 {
     enum cdx_code rc = CDX_OK;
 
@@ -444,8 +458,9 @@ static enum cdx_code scan(struct cdx_looking *l, const struct cdx_topic_of *of, 
 }
 
 /* The event's keys for each parameter of a shape. *tuples 0: it cannot be met. */
-static enum cdx_code keys_of(struct cdx_looking *l, const struct cdx_topic_of *of, const struct cdx_shape *shape,
-                             const uint64_t **keys, size_t *n, uint64_t *tuples)
+static enum cdx_code keys_of(struct cdx_looking *l, const struct cdx_topic_of *of,
+                             const struct cdx_shape *shape, const uint64_t **keys, size_t *n,
+                             uint64_t *tuples)
 {
     *tuples = 1;
     for (size_t d = 0; d < shape->dims && *tuples != 0; d++) {
@@ -467,8 +482,9 @@ static enum cdx_code keys_of(struct cdx_looking *l, const struct cdx_topic_of *o
     return CDX_OK;
 }
 
-static enum cdx_code look_shape(struct cdx_looking *l, const struct cdx_topic_of *of, const struct side *side,
-                                const struct cdx_shape *shape, struct batch *batch)
+static enum cdx_code look_shape(struct cdx_looking *l, const struct cdx_topic_of *of,
+                                const struct side *side, const struct cdx_shape *shape,
+                                struct batch *batch)
 {
     const uint64_t *keys[CDX_MAX_DIMS] = {NULL};
     size_t n[CDX_MAX_DIMS] = {0}, place[CDX_MAX_DIMS] = {0}, d;
@@ -492,19 +508,21 @@ static enum cdx_code look_shape(struct cdx_looking *l, const struct cdx_topic_of
     return rc;
 }
 
-static enum cdx_code look_side(struct cdx_looking *l, const struct cdx_topic_of *of, const struct side *side,
-                               struct batch *batch)
+static enum cdx_code look_side(struct cdx_looking *l, const struct cdx_topic_of *of,
+                               const struct side *side, struct batch *batch)
 {
     enum cdx_code rc = CDX_OK;
 
     if (side->part == NULL || of->topic->index >= side->part->topics_n)
         return CDX_OK;
-    for (uint32_t i = side->part->first[of->topic->index]; rc == CDX_OK && i != CDX_NONE; i = side->part->shapes[i].next)
+    for (uint32_t i = side->part->first[of->topic->index]; rc == CDX_OK && i != CDX_NONE;
+         i = side->part->shapes[i].next)
         rc = look_shape(l, of, side, &side->part->shapes[i], batch);
     return rc;
 }
 
-enum cdx_code cdx_index_look(const struct cdx_index *index, const struct cdx_topic_of *of, struct cdx_looking *looking)
+enum cdx_code cdx_index_look(const struct cdx_index *index, const struct cdx_topic_of *of,
+                             struct cdx_looking *looking)
 {
     const struct side base = {.part = index->base, .dead = index->dead_n != 0 ? index : NULL};
     const struct side delta = {.part = index->delta, .dead = NULL};

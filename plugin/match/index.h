@@ -35,11 +35,13 @@ struct cdx_looking {
 
 const struct cdx_topics *cdx_index_topics(const struct cdx_index *index);
 /* Adds the subscriptions of this topic that want the change; one can be added twice. CDX_NOMEM only. Thread: any. */
-enum cdx_code cdx_index_look(const struct cdx_index *index, const struct cdx_topic_of *of, struct cdx_looking *looking) CDX_MUST_CHECK;
+enum cdx_code cdx_index_look(const struct cdx_index *index, const struct cdx_topic_of *of,
+                             struct cdx_looking *looking) CDX_MUST_CHECK;
 /* Does any subscription of this topic exist? */
 bool cdx_index_has_topic(const struct cdx_index *index, const struct cdx_topic *topic);
 /* The subscription with its topic, or false. */
-bool cdx_index_find(const struct cdx_index *index, struct cdx_text id, struct cdx_hit *hit, const struct cdx_topic **topic);
+bool cdx_index_find(const struct cdx_index *index, struct cdx_text id, struct cdx_hit *hit,
+                    const struct cdx_topic **topic);
 bool cdx_hits_add(struct cdx_hits *hits, struct cdx_arena *arena, struct cdx_hit hit);
 
 #endif

@@ -30,7 +30,7 @@ struct matching {
     struct cdx_match *out;
     struct cdx_err *err;
     struct cdx_hits hits;
-    uint32_t *members;               /* interned ids of out->members, in the arena */
+    uint32_t *members; /* interned ids of out->members, in the arena */
 };
 
 static bool known(const struct matching *m)
@@ -143,7 +143,8 @@ static enum cdx_code keep_members(struct matching *m)
     return CDX_OK;
 }
 
-static bool topic_triggers(const struct cdx_topic_of *of, const struct cdx_topic *topic, enum cdx_interaction interaction)
+static bool topic_triggers(const struct cdx_topic_of *of, const struct cdx_topic *topic,
+                           enum cdx_interaction interaction)
 {
     for (; of != NULL; of = of->next)
         if (of->topic == topic)
@@ -157,7 +158,8 @@ static enum cdx_code find_receivers(struct matching *m, const struct cdx_topic_o
     for (size_t i = 0; i < m->before->receivers_n; i++) {
         const struct cdx_topic *topic;
         struct cdx_hit hit;
-        if (!cdx_index_find(m->index, m->before->receivers[i], &hit, &topic) || !topic_triggers(of, topic, CDX_DELETE))
+        if (!cdx_index_find(m->index, m->before->receivers[i], &hit, &topic) ||
+            !topic_triggers(of, topic, CDX_DELETE))
             continue;
         if (!cdx_hits_add(&m->hits, m->arena, hit))
             return no_memory(m);
@@ -169,7 +171,8 @@ static enum cdx_code find_receivers(struct matching *m, const struct cdx_topic_o
 
 static enum cdx_code find_wanting(struct matching *m, const struct cdx_topic_of *of)
 {
-    struct cdx_looking looking = {.change = m->change, .arena = m->arena, .hits = &m->hits, .err = m->err};
+    struct cdx_looking looking = {
+        .change = m->change, .arena = m->arena, .hits = &m->hits, .err = m->err};
     const struct cdx_restype *type = of->topic->types[of->type].type;
     enum cdx_code rc = CDX_OK;
 
@@ -182,11 +185,12 @@ static enum cdx_code find_wanting(struct matching *m, const struct cdx_topic_of 
     return rc;
 }
 
-static enum cdx_code find_members(struct matching *m, const struct cdx_restype *type, bool *unresolved)
+static enum cdx_code find_members(struct matching *m, const struct cdx_restype *type,
+                                  bool *unresolved)
 {
     struct cdx_members members;
-    enum cdx_code rc = cdx_members_of(cdx_topics_definitions(cdx_index_topics(m->index)), type, m->change, m->arena,
-                                      &members, m->err);
+    enum cdx_code rc = cdx_members_of(cdx_topics_definitions(cdx_index_topics(m->index)), type,
+                                      m->change, m->arena, &members, m->err);
 
     if (rc != CDX_OK)
         return rc;
@@ -259,7 +263,8 @@ static enum cdx_code match_write(struct matching *m, const struct cdx_topic_of *
     enum cdx_code rc;
 
     if (m->change->json == NULL)
-        return cdx_fail(m->err, CDX_INPUT, "match: a %.*s is created or updated without a body", CDX_TEXT(m->change->type));
+        return cdx_fail(m->err, CDX_INPUT, "match: a %.*s is created or updated without a body",
+                        CDX_TEXT(m->change->type));
     rc = find_members(m, of->topic->types[of->type].type, &unresolved);
     if (rc != CDX_OK)
         return rc;
@@ -271,13 +276,20 @@ static enum cdx_code match_write(struct matching *m, const struct cdx_topic_of *
     return rc == CDX_OK ? conclude(m, unresolved) : rc;
 }
 
-enum cdx_code cdx_match(const struct cdx_index *index, const struct cdx_change *change, const struct cdx_before *before,
-                        const struct cdx_gate *gate, int64_t wall_ms, struct cdx_arena *arena, struct cdx_match *out,
+enum cdx_code cdx_match(const struct cdx_index *index, const struct cdx_change *change,
+                        const struct cdx_before *before, const struct cdx_gate *gate,
+                        int64_t wall_ms, struct cdx_arena *arena, struct cdx_match *out,
                         struct cdx_err *err)
 {
     const struct cdx_topic_of *of = cdx_topics_of(cdx_index_topics(index), change->type);
-    struct matching m = {.index = index, .change = change, .before = before, .gate = gate, .wall_ms = wall_ms,
-                         .arena = arena, .out = out, .err = err};
+    struct matching m = {.index = index,
+                         .change = change,
+                         .before = before,
+                         .gate = gate,
+                         .wall_ms = wall_ms,
+                         .arena = arena,
+                         .out = out,
+                         .err = err};
 
     *out = (struct cdx_match){.why = CDX_WHY_NO_TOPIC};
     out->interaction = decide(&m);

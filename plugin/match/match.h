@@ -45,7 +45,8 @@ void cdx_topics_unref(struct cdx_topics *topics);
  * What this engine cannot evaluate yet (queryCriteria, fhirPathCriteria, eventTrigger) refuses the topic: a topic is
  * never half understood.
  */
-enum cdx_code cdx_topics_add(struct cdx_topics *topics, struct cdx_text json, const char *name, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_topics_add(struct cdx_topics *topics, struct cdx_text json, const char *name,
+                             struct cdx_err *err) CDX_MUST_CHECK;
 size_t cdx_topics_count(const struct cdx_topics *topics);
 /* Does any topic need the trigger state of this resource type? (an interaction that the source may not state, deletes) */
 bool cdx_topics_needs_state(const struct cdx_topics *topics, struct cdx_text type);
@@ -55,14 +56,15 @@ bool cdx_topics_needs_state(const struct cdx_topics *topics, struct cdx_text typ
  * of its triggers), parameter compiled, modifier allowed (none today), values well formed.
  * Errors: CDX_INPUT with the element path, the reason and what would be accepted.
  */
-enum cdx_code cdx_topics_accepts(const struct cdx_topics *topics, const struct cdx_sub *sub, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_topics_accepts(const struct cdx_topics *topics, const struct cdx_sub *sub,
+                                 struct cdx_err *err) CDX_MUST_CHECK;
 
 /* -- the index ------------------------------------------------------------------------------------------------ */
 
 /* One subscription put into an index. `roster` is what its client may see. */
 struct cdx_index_put {
-    struct cdx_sub *sub;  /* a reference is taken */
-    uint32_t roster;      /* roster id of its client; CDX_ROSTER_ALL, CDX_ROSTER_NONE */
+    struct cdx_sub *sub; /* a reference is taken */
+    uint32_t roster;     /* roster id of its client; CDX_ROSTER_ALL, CDX_ROSTER_NONE */
 };
 #define CDX_ROSTER_ALL UINT32_MAX
 #define CDX_ROSTER_NONE (UINT32_MAX - 1)
@@ -73,8 +75,9 @@ struct cdx_index_put {
  * Cost: proportional to the differences (base and delta; merged when the delta is an eighth of the base).
  * Returns owned (one reference) or NULL. `old` keeps its own reference. Thread: one builder at a time; readers any.
  */
-struct cdx_index *cdx_index_make(struct cdx_index *old, struct cdx_topics *topics, const struct cdx_index_put *put,
-                                 size_t put_n, const char *const *gone, size_t gone_n, struct cdx_err *err);
+struct cdx_index *cdx_index_make(struct cdx_index *old, struct cdx_topics *topics,
+                                 const struct cdx_index_put *put, size_t put_n,
+                                 const char *const *gone, size_t gone_n, struct cdx_err *err);
 struct cdx_index *cdx_index_ref(struct cdx_index *index);
 void cdx_index_unref(struct cdx_index *index);
 size_t cdx_index_count(const struct cdx_index *index);
@@ -95,22 +98,30 @@ struct cdx_gate {
 
 /* What the trigger state knows of the resource before this change. */
 struct cdx_before {
-    bool known;                       /* it exists (and was not deleted) */
-    const struct cdx_text *members;   /* member keys of its last version */
+    bool known;                     /* it exists (and was not deleted) */
+    const struct cdx_text *members; /* member keys of its last version */
     size_t members_n;
     const struct cdx_text *receivers; /* ids of subscriptions that got its last version */
     size_t receivers_n;
 };
 
-enum cdx_why { CDX_WHY_MATCHED, CDX_WHY_NO_TOPIC, CDX_WHY_NO_SUBSCRIPTION, CDX_WHY_NO_PATIENT, CDX_WHY_UNRESOLVED,
-               CDX_WHY_NOT_MEMBER, CDX_WHY_UNKNOWN_DELETE };
+enum cdx_why {
+    CDX_WHY_MATCHED,
+    CDX_WHY_NO_TOPIC,
+    CDX_WHY_NO_SUBSCRIPTION,
+    CDX_WHY_NO_PATIENT,
+    CDX_WHY_UNRESOLVED,
+    CDX_WHY_NOT_MEMBER,
+    CDX_WHY_UNKNOWN_DELETE
+};
 
 struct cdx_match {
     enum cdx_interaction interaction; /* CREATE, UPDATE or DELETE: decided */
-    enum cdx_why why;                 /* the first reason in the order above that explains an empty result */
-    struct cdx_sub **subs;            /* in the arena, borrowed from the index, in id order (bytewise) */
+    enum cdx_why why;      /* the first reason in the order above that explains an empty result */
+    struct cdx_sub **subs; /* in the arena, borrowed from the index, in id order (bytewise) */
     size_t subs_n;
-    struct cdx_text *members;         /* keys of every patient that the event names; of the last version for a delete */
+    struct cdx_text
+        *members; /* keys of every patient that the event names; of the last version for a delete */
     size_t members_n;
 };
 
@@ -122,8 +133,9 @@ struct cdx_match {
  * Errors: CDX_INPUT (more patients than CDX_MAX_EVENT_MEMBERS), CDX_NOMEM.
  * Thread: any, the index is only read.
  */
-enum cdx_code cdx_match(const struct cdx_index *index, const struct cdx_change *change, const struct cdx_before *before,
-                        const struct cdx_gate *gate, int64_t wall_ms, struct cdx_arena *arena, struct cdx_match *out,
+enum cdx_code cdx_match(const struct cdx_index *index, const struct cdx_change *change,
+                        const struct cdx_before *before, const struct cdx_gate *gate,
+                        int64_t wall_ms, struct cdx_arena *arena, struct cdx_match *out,
                         struct cdx_err *err) CDX_MUST_CHECK;
 
 #endif

@@ -45,8 +45,10 @@ static bool add(struct naming *n, struct cdx_text base, struct cdx_text id)
         if (cdx_text_eq(out->keys[i], key))
             return true;
     if (out->n == CDX_MAX_EVENT_MEMBERS) {
-        n->rc = cdx_fail(n->err, CDX_INPUT, "match: %.*s names more than %d patients; it is a list and no member's event",
-                         CDX_TEXT(n->change->type), CDX_MAX_EVENT_MEMBERS);
+        n->rc =
+            cdx_fail(n->err, CDX_INPUT,
+                     "match: %.*s names more than %d patients; it is a list and no member's event",
+                     CDX_TEXT(n->change->type), CDX_MAX_EVENT_MEMBERS);
         return false;
     }
     out->keys[out->n++] = key;
@@ -125,10 +127,8 @@ static bool read(struct naming *n, cdx_node v)
         if (!cdx_text_is(ref.type, "Patient"))
             return true;
         return add(n, ref.kind == CDX_REF_RELATIVE ? n->change->base : ref.base, ref.id);
-    case CDX_REF_CONTAINED:
-        return vague(n, contained_type(n, text), true);
-    case CDX_REF_CONDITIONAL:
-        return vague(n, ref.type, true);
+    case CDX_REF_CONTAINED: return vague(n, contained_type(n, text), true);
+    case CDX_REF_CONDITIONAL: return vague(n, ref.type, true);
     case CDX_REF_URN:
     case CDX_REF_NONE: break;
     }
@@ -160,8 +160,10 @@ static void walk_contained(struct naming *n, const struct cdx_definitions *defs)
 
     if (list == CDX_NO_NODE || cdx_json_kind(j, list) != CDX_JSON_ARRAY)
         return;
-    for (cdx_node v = cdx_json_first(j, list); n->rc == CDX_OK && v != CDX_NO_NODE; v = cdx_json_next(j, list, v)) {
-        const struct cdx_restype *type = cdx_definitions_type(defs, member_text(n, v, CDX_LIT("resourceType")));
+    for (cdx_node v = cdx_json_first(j, list); n->rc == CDX_OK && v != CDX_NO_NODE;
+         v = cdx_json_next(j, list, v)) {
+        const struct cdx_restype *type =
+            cdx_definitions_type(defs, member_text(n, v, CDX_LIT("resourceType")));
         if (type == NULL || type->self)
             n->out->unresolved = true;
         else
@@ -170,12 +172,13 @@ static void walk_contained(struct naming *n, const struct cdx_definitions *defs)
 }
 
 enum cdx_code cdx_members_of(const struct cdx_definitions *defs, const struct cdx_restype *type,
-                             const struct cdx_change *change, struct cdx_arena *arena, struct cdx_members *out,
-                             struct cdx_err *err)
+                             const struct cdx_change *change, struct cdx_arena *arena,
+                             struct cdx_members *out, struct cdx_err *err)
 {
     struct naming n = {.change = change, .arena = arena, .out = out, .err = err, .rc = CDX_OK};
 
-    *out = (struct cdx_members){.keys = cdx_arena_alloc(arena, CDX_MAX_EVENT_MEMBERS * sizeof *out->keys)};
+    *out = (struct cdx_members){
+        .keys = cdx_arena_alloc(arena, CDX_MAX_EVENT_MEMBERS * sizeof *out->keys)};
     if (out->keys == NULL)
         return cdx_fail(err, CDX_NOMEM, "match: member keys of one event");
     if (type->self)

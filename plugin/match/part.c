@@ -41,7 +41,8 @@ struct cdx_part *cdx_part_create(size_t cap, size_t topics_n)
     part->ids = malloc(slots * sizeof *part->ids);
     part->first = malloc((topics_n + 1) * sizeof *part->first);
     part->of_topic = calloc(topics_n + 1, sizeof *part->of_topic);
-    if (part->entries == NULL || part->ids == NULL || part->first == NULL || part->of_topic == NULL) {
+    if (part->entries == NULL || part->ids == NULL || part->first == NULL ||
+        part->of_topic == NULL) {
         cdx_part_unref(part);
         return NULL;
     }
@@ -78,9 +79,9 @@ size_t cdx_part_bytes(const struct cdx_part *part)
 {
     if (part == NULL)
         return 0;
-    return sizeof *part + (part->cap + 1) * sizeof *part->entries + part->ids_n * sizeof *part->ids +
-           part->postings_cap * sizeof *part->postings + part->slots_n * sizeof *part->slots +
-           part->nodes_cap * sizeof *part->nodes +
+    return sizeof *part + (part->cap + 1) * sizeof *part->entries +
+           part->ids_n * sizeof *part->ids + part->postings_cap * sizeof *part->postings +
+           part->slots_n * sizeof *part->slots + part->nodes_cap * sizeof *part->nodes +
            part->shapes_cap * sizeof *part->shapes + 2 * (part->topics_n + 1) * sizeof *part->first;
 }
 
@@ -167,19 +168,23 @@ struct dim {
 static bool add_posting(struct cdx_part *part, uint32_t hash)
 {
     if (part->postings_n == part->postings_cap) {
-        size_t cap = part->postings_cap == 0 ? (part->cap < 16 ? 16 : part->cap) : part->postings_cap + part->postings_cap / 4;
-        struct cdx_posting *grown = cap < CDX_NONE ? realloc(part->postings, cap * sizeof *grown) : NULL;
+        size_t cap = part->postings_cap == 0 ? (part->cap < 16 ? 16 : part->cap)
+                                             : part->postings_cap + part->postings_cap / 4;
+        struct cdx_posting *grown =
+            cap < CDX_NONE ? realloc(part->postings, cap * sizeof *grown) : NULL;
         if (grown == NULL)
             return false;
         part->postings = grown;
         part->postings_cap = cap;
     }
-    part->postings[part->postings_n++] = (struct cdx_posting){.hash = hash, .entry = (uint32_t)part->n};
+    part->postings[part->postings_n++] =
+        (struct cdx_posting){.hash = hash, .entry = (uint32_t)part->n};
     return true;
 }
 
 /* One tuple: the place[d]-th value of each filter. */
-static bool add_tuple(struct cdx_part *part, uint32_t topic, const struct dim *dims, size_t n, const size_t *place)
+static bool add_tuple(struct cdx_part *part, uint32_t topic, const struct dim *dims, size_t n,
+                      const size_t *place)
 {
     struct cdx_shape shape = {.topic = topic, .dims = (uint8_t)n};
     const struct cdx_shape *found;
@@ -188,7 +193,8 @@ static bool add_tuple(struct cdx_part *part, uint32_t topic, const struct dim *d
     for (size_t d = 0; d < n; d++) {
         char scratch[CDX_WANT_BYTES];
         struct cdx_want want;
-        if (cdx_want_parse(dims[d].param, cdx_text_z(dims[d].filter->values[place[d]]), scratch, &want) != NULL)
+        if (cdx_want_parse(dims[d].param, cdx_text_z(dims[d].filter->values[place[d]]), scratch,
+                           &want) != NULL)
             return true; /* the topic accepts it, so this does not happen; and nothing is found by it */
         key[d] = cdx_want_key(&want);
         shape.form[d] = (uint8_t)want.form;
@@ -218,8 +224,8 @@ static bool add_tuples(struct cdx_part *part, uint32_t topic, const struct dim *
 }
 
 /* Can one key answer this filter on all types of the group? The parameters must read a value in the same way. */
-static bool hashable(const struct cdx_topic *topic, const struct cdx_filter *filter, const uint32_t *masks, uint32_t mask,
-                     const struct cdx_param **param)
+static bool hashable(const struct cdx_topic *topic, const struct cdx_filter *filter,
+                     const uint32_t *masks, uint32_t mask, const struct cdx_param **param)
 {
     *param = NULL;
     for (size_t t = 0; t < topic->types_n; t++) {
@@ -243,7 +249,8 @@ static bool before(const struct dim *a, const struct dim *b)
     return a->filter->values_n < b->filter->values_n;
 }
 
-static void sort_dims(struct dim *dims, size_t n, bool (*less)(const struct dim *, const struct dim *))
+static void sort_dims(struct dim *dims, size_t n,
+                      bool (*less)(const struct dim *, const struct dim *))
 {
     for (size_t i = 1; i < n; i++)
         for (size_t k = i; k > 0 && less(&dims[k], &dims[k - 1]); k--) {
@@ -278,8 +285,8 @@ static size_t choose_dims(struct dim *dims, size_t n)
 }
 
 /* The tuples by which the subscription is found on the types where just these filters apply. */
-static bool add_group(struct cdx_part *part, const struct cdx_topic *topic, const struct cdx_sub *sub,
-                      const uint32_t *masks, uint32_t mask)
+static bool add_group(struct cdx_part *part, const struct cdx_topic *topic,
+                      const struct cdx_sub *sub, const uint32_t *masks, uint32_t mask)
 {
     struct dim dims[CDX_MAX_FILTERS];
     size_t n = 0;
@@ -288,8 +295,10 @@ static bool add_group(struct cdx_part *part, const struct cdx_topic *topic, cons
         const struct cdx_param *param;
         if ((mask & 1u << f) == 0 || !hashable(topic, &sub->filters[f], masks, mask, &param))
             continue;
-        dims[n++] = (struct dim){.filter = &sub->filters[f], .param = param,
-                                 .name = (uint16_t)cdx_topic_filter_at(topic, cdx_text_z(sub->filters[f].param))};
+        dims[n++] = (struct dim){
+            .filter = &sub->filters[f],
+            .param = param,
+            .name = (uint16_t)cdx_topic_filter_at(topic, cdx_text_z(sub->filters[f].param))};
     }
     return add_tuples(part, topic->index, dims, choose_dims(dims, n));
 }
@@ -302,7 +311,8 @@ static bool seen(const uint32_t *masks, size_t n, uint32_t mask)
     return false;
 }
 
-static bool add_groups(struct cdx_part *part, const struct cdx_topic *topic, const struct cdx_sub *sub)
+static bool add_groups(struct cdx_part *part, const struct cdx_topic *topic,
+                       const struct cdx_sub *sub)
 {
     uint32_t masks[CDX_MAX_TOPIC_TYPES] = {0};
 
@@ -313,7 +323,8 @@ static bool add_groups(struct cdx_part *part, const struct cdx_topic *topic, con
     for (size_t t = 0; t < topic->types_n; t++) {
         if (seen(masks, t, masks[t]))
             continue;
-        if (masks[t] == 0 && sub->filters_n != 0) /* filters, but none for this type: not what was asked for */
+        if (masks[t] == 0 &&
+            sub->filters_n != 0) /* filters, but none for this type: not what was asked for */
             continue;
         if (!add_group(part, topic, sub, masks, masks[t]))
             return false;
@@ -321,11 +332,13 @@ static bool add_groups(struct cdx_part *part, const struct cdx_topic *topic, con
     return true;
 }
 
-bool cdx_part_add(struct cdx_part *part, const struct cdx_topic *topic, struct cdx_sub *sub, uint32_t roster)
+bool cdx_part_add(struct cdx_part *part, const struct cdx_topic *topic, struct cdx_sub *sub,
+                  uint32_t roster)
 {
     if (part->n == part->cap || part->n >= CDX_LIST || !add_groups(part, topic, sub))
         return false;
-    part->entries[part->n] = (struct cdx_entry){.sub = cdx_sub_ref(sub), .roster = roster, .topic = topic->index};
+    part->entries[part->n] =
+        (struct cdx_entry){.sub = cdx_sub_ref(sub), .roster = roster, .topic = topic->index};
     place_id(part, (uint32_t)part->n++);
     part->of_topic[topic->index]++;
     return true;
@@ -357,7 +370,8 @@ static bool place_posting(struct cdx_part *part, const struct cdx_posting *p)
         i = (i + 1) & mask;
     slot = &part->slots[i];
     if (slot->sub == NULL) {
-        *slot = (struct cdx_slot){.hash = p->hash, .at = p->entry, .sub = part->entries[p->entry].sub};
+        *slot =
+            (struct cdx_slot){.hash = p->hash, .at = p->entry, .sub = part->entries[p->entry].sub};
         return true;
     }
     if ((slot->at & CDX_LIST) == 0) {

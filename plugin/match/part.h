@@ -8,23 +8,24 @@
 
 #include "match/index.h"
 
-#define CDX_MAX_DIMS 4 /* parameters of one tuple: patient, and what is left over is checked on the few that are found */
+#define CDX_MAX_DIMS                                                                               \
+    4 /* parameters of one tuple: patient, and what is left over is checked on the few that are found */
 
 /* One subscription in a part. */
 struct cdx_entry {
     struct cdx_sub *sub; /* a reference is held */
     uint32_t roster;
-    uint32_t topic;      /* number in the topic set */
+    uint32_t topic; /* number in the topic set */
 };
 
 /* What the tuples of many subscriptions have in common: by which names of which topic, in which form. */
 struct cdx_shape {
     uint64_t seed;
     uint32_t topic;
-    uint32_t next;                /* the topic's next shape, or CDX_NONE */
+    uint32_t next; /* the topic's next shape, or CDX_NONE */
     uint8_t dims;
-    uint8_t form[CDX_MAX_DIMS];   /* enum cdx_form */
-    uint16_t name[CDX_MAX_DIMS];  /* in topic->filters, rising */
+    uint8_t form[CDX_MAX_DIMS];  /* enum cdx_form */
+    uint16_t name[CDX_MAX_DIMS]; /* in topic->filters, rising */
 };
 
 /* One tuple of one subscription, until the part is finished. */
@@ -36,8 +37,9 @@ struct cdx_posting {
 /* One tuple's place in the table: open addressing, free when sub is NULL. */
 struct cdx_slot {
     uint32_t hash;
-    uint32_t at;         /* the entry; or, where several have this tuple, CDX_LIST and the first node */
-    struct cdx_sub *sub; /* of the entry, so that a look-up touches it without the entry; borrowed from it */
+    uint32_t at; /* the entry; or, where several have this tuple, CDX_LIST and the first node */
+    struct cdx_sub
+        *sub; /* of the entry, so that a look-up touches it without the entry; borrowed from it */
 };
 
 /* One of several subscriptions with equal tuples. */
@@ -53,18 +55,18 @@ struct cdx_part {
     int refs;
     struct cdx_entry *entries;
     size_t n, cap;
-    uint32_t *ids;              /* hash table from id to entry, a power of two of slots */
+    uint32_t *ids; /* hash table from id to entry, a power of two of slots */
     size_t ids_n;
     struct cdx_posting *postings; /* NULL once finished */
     size_t postings_n, postings_cap;
-    struct cdx_slot *slots;     /* hash table from tuple to entries, a power of two of slots */
+    struct cdx_slot *slots; /* hash table from tuple to entries, a power of two of slots */
     size_t slots_n;
     struct cdx_node *nodes;
     size_t nodes_n, nodes_cap;
     struct cdx_shape *shapes;
     size_t shapes_n, shapes_cap;
-    uint32_t *first;            /* by topic number: its first shape, or CDX_NONE */
-    uint32_t *of_topic;         /* by topic number: its subscriptions */
+    uint32_t *first;    /* by topic number: its first shape, or CDX_NONE */
+    uint32_t *of_topic; /* by topic number: its subscriptions */
     size_t topics_n;
 };
 
@@ -74,7 +76,8 @@ struct cdx_part *cdx_part_ref(struct cdx_part *part);
 /* Accepts NULL and half-built. */
 void cdx_part_unref(struct cdx_part *part);
 /* Takes a reference of the subscription, which the topic accepts and whose id is not in the part. False: no memory. */
-bool cdx_part_add(struct cdx_part *part, const struct cdx_topic *topic, struct cdx_sub *sub, uint32_t roster) __attribute__((warn_unused_result));
+bool cdx_part_add(struct cdx_part *part, const struct cdx_topic *topic, struct cdx_sub *sub,
+                  uint32_t roster) __attribute__((warn_unused_result));
 /* Builds the table of tuples; nothing is added afterwards. False: no memory. */
 bool cdx_part_finish(struct cdx_part *part) __attribute__((warn_unused_result));
 

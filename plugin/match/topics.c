@@ -32,7 +32,7 @@ struct cdx_topics {
     struct cdx_arena *arena;            /* owned */
     struct cdx_topic **list;            /* owned array; topics in the arena */
     size_t n, cap;
-    struct cdx_map by_type;             /* type name -> struct cdx_topic_of, the first */
+    struct cdx_map by_type; /* type name -> struct cdx_topic_of, the first */
 };
 
 /* One topic while it is read. */
@@ -86,7 +86,8 @@ static enum cdx_code no_memory(const struct compiling *c)
 
 static struct cdx_text string_of(const json_t *v)
 {
-    return json_is_string(v) ? cdx_text(json_string_value(v), json_string_length(v)) : cdx_text(NULL, 0);
+    return json_is_string(v) ? cdx_text(json_string_value(v), json_string_length(v))
+                             : cdx_text(NULL, 0);
 }
 
 static bool keep(const struct compiling *c, struct cdx_text t, struct cdx_text *out)
@@ -104,36 +105,49 @@ static const struct {
     {"implicitRules", "implicitRules"},
 };
 
-static const char *const refused_criteria[] = {"queryCriteria", "fhirPathCriteria", "modifierExtension"};
+static const char *const refused_criteria[] = {"queryCriteria", "fhirPathCriteria",
+                                               "modifierExtension"};
 
 static const char *const topic_statuses[] = {"draft", "active", "retired", "unknown"};
 
 static enum cdx_code read_head(const struct compiling *c, const json_t *json)
 {
-    struct cdx_text url = string_of(json_object_get(json, "url")), version = string_of(json_object_get(json, "version"));
+    struct cdx_text url = string_of(json_object_get(json, "url")),
+                    version = string_of(json_object_get(json, "version"));
     struct cdx_text status = string_of(json_object_get(json, "status"));
     bool known = false;
 
     if (!cdx_text_is(string_of(json_object_get(json, "resourceType")), "SubscriptionTopic"))
         return cdx_fail(c->err, CDX_CONFIG, "%s: resourceType must be SubscriptionTopic", c->name);
     if (url.n == 0 || memchr(url.p, '|', url.n) != NULL)
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.url is needed, an absolute URL without '|'", c->name);
+        return cdx_fail(c->err, CDX_CONFIG,
+                        "%s: SubscriptionTopic.url is needed, an absolute URL without '|'",
+                        c->name);
     if (json_object_get(json, "version") != NULL && version.n == 0)
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.version must be a string that is not empty", c->name);
+        return cdx_fail(c->err, CDX_CONFIG,
+                        "%s: SubscriptionTopic.version must be a string that is not empty",
+                        c->name);
     for (size_t i = 0; i < CDX_COUNT(topic_statuses); i++)
         known = known || cdx_text_is(status, topic_statuses[i]);
     if (!known)
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.status must be draft, active, retired or unknown",
+        return cdx_fail(c->err, CDX_CONFIG,
+                        "%s: SubscriptionTopic.status must be draft, active, retired or unknown",
                         c->name);
     for (size_t i = 0; i < CDX_COUNT(refused_members); i++)
         if (json_object_get(json, refused_members[i].member) != NULL)
-            return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.%s cannot be evaluated yet; the topic is not used",
-                            c->name, refused_members[i].path);
+            return cdx_fail(
+                c->err, CDX_CONFIG,
+                "%s: SubscriptionTopic.%s cannot be evaluated yet; the topic is not used", c->name,
+                refused_members[i].path);
     for (size_t i = 0; i < c->topics->n; i++)
-        if (cdx_text_eq(c->topics->list[i]->url, url) && cdx_text_eq(c->topics->list[i]->version, version))
-            return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.url: a topic with this url and version is loaded"
-                            " already", c->name);
-    return keep(c, url, &c->topic->url) && keep(c, version, &c->topic->version) ? CDX_OK : no_memory(c);
+        if (cdx_text_eq(c->topics->list[i]->url, url) &&
+            cdx_text_eq(c->topics->list[i]->version, version))
+            return cdx_fail(c->err, CDX_CONFIG,
+                            "%s: SubscriptionTopic.url: a topic with this url and version is loaded"
+                            " already",
+                            c->name);
+    return keep(c, url, &c->topic->url) && keep(c, version, &c->topic->version) ? CDX_OK
+                                                                                : no_memory(c);
 }
 
 /* "Encounter" and its canonical are the same (R5 SubscriptionTopic.resourceTrigger.resource). NULL: no such type. */
@@ -153,7 +167,8 @@ static const struct {
 } interactions[] = {{"create", CDX_CREATE}, {"update", CDX_UPDATE}, {"delete", CDX_DELETE}};
 
 /* supportedInteraction; none: all (R5). */
-static enum cdx_code read_interactions(const struct compiling *c, const json_t *trigger, size_t at, unsigned *out)
+static enum cdx_code read_interactions(const struct compiling *c, const json_t *trigger, size_t at,
+                                       unsigned *out)
 {
     const json_t *list = json_object_get(trigger, "supportedInteraction"), *v;
     size_t i;
@@ -163,19 +178,25 @@ static enum cdx_code read_interactions(const struct compiling *c, const json_t *
         *out = CDX_TRIGGERS(CDX_CREATE) | CDX_TRIGGERS(CDX_UPDATE) | CDX_TRIGGERS(CDX_DELETE);
         return CDX_OK;
     }
-    json_array_foreach(list, i, v) {
+    json_array_foreach(list, i, v)
+    {
         unsigned bit = 0;
         for (size_t k = 0; k < CDX_COUNT(interactions); k++)
             if (cdx_text_is(string_of(v), interactions[k].code))
                 bit = CDX_TRIGGERS(interactions[k].interaction);
         if (bit == 0)
-            return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.resourceTrigger[%zu].supportedInteraction[%zu] must"
-                            " be create, update or delete", c->name, at, i);
+            return cdx_fail(
+                c->err, CDX_CONFIG,
+                "%s: SubscriptionTopic.resourceTrigger[%zu].supportedInteraction[%zu] must"
+                " be create, update or delete",
+                c->name, at, i);
         *out |= bit;
     }
     if (*out == 0)
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.resourceTrigger[%zu].supportedInteraction must be an"
-                        " array that is not empty", c->name, at);
+        return cdx_fail(c->err, CDX_CONFIG,
+                        "%s: SubscriptionTopic.resourceTrigger[%zu].supportedInteraction must be an"
+                        " array that is not empty",
+                        c->name, at);
     return CDX_OK;
 }
 
@@ -196,12 +217,18 @@ static enum cdx_code read_trigger(const struct compiling *c, const json_t *trigg
     enum cdx_code rc;
 
     if (type == NULL)
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.resourceTrigger[%zu].resource must be a resource type of"
-                        " FHIR R4 or its canonical", c->name, at);
+        return cdx_fail(
+            c->err, CDX_CONFIG,
+            "%s: SubscriptionTopic.resourceTrigger[%zu].resource must be a resource type of"
+            " FHIR R4 or its canonical",
+            c->name, at);
     for (size_t i = 0; i < CDX_COUNT(refused_criteria); i++)
         if (json_object_get(trigger, refused_criteria[i]) != NULL)
-            return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.resourceTrigger[%zu].%s cannot be evaluated yet; the"
-                            " topic is not used", c->name, at, refused_criteria[i]);
+            return cdx_fail(
+                c->err, CDX_CONFIG,
+                "%s: SubscriptionTopic.resourceTrigger[%zu].%s cannot be evaluated yet; the"
+                " topic is not used",
+                c->name, at, refused_criteria[i]);
     rc = read_interactions(c, trigger, at, &mask);
     if (rc != CDX_OK)
         return rc;
@@ -220,11 +247,14 @@ static enum cdx_code read_triggers(const struct compiling *c, const json_t *json
     size_t n = json_array_size(list), i;
 
     if (n == 0 || n > CDX_MAX_TOPIC_TYPES)
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.resourceTrigger: 1 to %d are needed", c->name, CDX_MAX_TOPIC_TYPES);
+        return cdx_fail(c->err, CDX_CONFIG,
+                        "%s: SubscriptionTopic.resourceTrigger: 1 to %d are needed", c->name,
+                        CDX_MAX_TOPIC_TYPES);
     c->topic->types = cdx_arena_zalloc(c->topics->arena, n, sizeof *c->topic->types);
     if (c->topic->types == NULL)
         return no_memory(c);
-    json_array_foreach(list, i, v) {
+    json_array_foreach(list, i, v)
+    {
         enum cdx_code rc = read_trigger(c, v, i);
         if (rc != CDX_OK)
             return rc;
@@ -236,14 +266,17 @@ static enum cdx_code read_triggers(const struct compiling *c, const json_t *json
 static struct cdx_text code_of_canonical(struct cdx_text url)
 {
     const char *slash = url.n != 0 ? memrchr(url.p, '/', url.n) : NULL, *dash;
-    struct cdx_text last = slash != NULL ? cdx_text(slash + 1, url.n - (size_t)(slash - url.p) - 1) : cdx_text(NULL, 0);
+    struct cdx_text last = slash != NULL ? cdx_text(slash + 1, url.n - (size_t)(slash - url.p) - 1)
+                                         : cdx_text(NULL, 0);
 
     dash = last.n != 0 ? memchr(last.p, '-', last.n) : NULL;
-    return dash != NULL ? cdx_text(dash + 1, last.n - (size_t)(dash - last.p) - 1) : cdx_text(NULL, 0);
+    return dash != NULL ? cdx_text(dash + 1, last.n - (size_t)(dash - last.p) - 1)
+                        : cdx_text(NULL, 0);
 }
 
 /* By name first, then by the canonical that the name is, or that filterDefinition gives for a local name. */
-static const struct cdx_param *param_of(const struct cdx_restype *type, struct cdx_text name, struct cdx_text definition)
+static const struct cdx_param *param_of(const struct cdx_restype *type, struct cdx_text name,
+                                        struct cdx_text definition)
 {
     const struct cdx_param *param = cdx_restype_param(type, name);
 
@@ -277,26 +310,37 @@ static enum cdx_code read_filter(const struct compiling *c, const json_t *json, 
     size_t found = 0;
 
     if (name.n == 0 || memchr(name.p, '=', name.n) != NULL)
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.canFilterBy[%zu].filterParameter is needed", c->name, at);
+        return cdx_fail(c->err, CDX_CONFIG,
+                        "%s: SubscriptionTopic.canFilterBy[%zu].filterParameter is needed", c->name,
+                        at);
     if (json_object_get(json, "modifierExtension") != NULL)
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.canFilterBy[%zu].modifierExtension cannot be evaluated",
-                        c->name, at);
+        return cdx_fail(
+            c->err, CDX_CONFIG,
+            "%s: SubscriptionTopic.canFilterBy[%zu].modifierExtension cannot be evaluated", c->name,
+            at);
     if (resource != NULL && (only == NULL || type_at(c->topic, only) == SIZE_MAX))
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.canFilterBy[%zu].resource must be the resource of one of"
-                        " the topic's triggers", c->name, at);
+        return cdx_fail(
+            c->err, CDX_CONFIG,
+            "%s: SubscriptionTopic.canFilterBy[%zu].resource must be the resource of one of"
+            " the topic's triggers",
+            c->name, at);
     filter = filter_named(c, name);
     if (filter == NULL)
         return no_memory(c);
     for (size_t i = 0; i < c->topic->types_n; i++) {
         const struct cdx_restype *type = c->topic->types[i].type;
-        const struct cdx_param *param = only == NULL || only == type ? param_of(type, name, definition) : NULL;
+        const struct cdx_param *param =
+            only == NULL || only == type ? param_of(type, name, definition) : NULL;
         if (param != NULL)
             filter->params[i] = param;
         found += param != NULL;
     }
     if (found == 0)
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.canFilterBy[%zu].filterParameter: no such search parameter"
-                        " of FHIR R4 on its resource", c->name, at);
+        return cdx_fail(
+            c->err, CDX_CONFIG,
+            "%s: SubscriptionTopic.canFilterBy[%zu].filterParameter: no such search parameter"
+            " of FHIR R4 on its resource",
+            c->name, at);
     return CDX_OK;
 }
 
@@ -306,12 +350,14 @@ static enum cdx_code read_filters(const struct compiling *c, const json_t *json)
     size_t n = json_array_size(list), i;
 
     if (n > MAX_TOPIC_FILTERS || (list != NULL && n == 0))
-        return cdx_fail(c->err, CDX_CONFIG, "%s: SubscriptionTopic.canFilterBy: 1 to %d, or leave it out", c->name,
+        return cdx_fail(c->err, CDX_CONFIG,
+                        "%s: SubscriptionTopic.canFilterBy: 1 to %d, or leave it out", c->name,
                         MAX_TOPIC_FILTERS);
     c->topic->filters = cdx_arena_zalloc(c->topics->arena, n + 1, sizeof *c->topic->filters);
     if (c->topic->filters == NULL)
         return no_memory(c);
-    json_array_foreach(list, i, v) {
+    json_array_foreach(list, i, v)
+    {
         enum cdx_code rc = read_filter(c, v, i);
         if (rc != CDX_OK)
             return rc;
@@ -355,7 +401,8 @@ static enum cdx_code publish(const struct compiling *c)
     topics->list[topics->n++] = c->topic;
     for (size_t i = 0; i < c->topic->types_n; i++)
         if (!link_type(topics, c->topic, i)) {
-            for (size_t k = 0; k < c->topic->types_n; k++) /* a topic that is half linked triggers nothing */
+            for (size_t k = 0; k < c->topic->types_n;
+                 k++) /* a topic that is half linked triggers nothing */
                 c->topic->types[k].interactions = 0;
             c->topic->url = cdx_text(NULL, 0);
             return no_memory(c);
@@ -363,7 +410,8 @@ static enum cdx_code publish(const struct compiling *c)
     return CDX_OK;
 }
 
-enum cdx_code cdx_topics_add(struct cdx_topics *topics, struct cdx_text json, const char *name, struct cdx_err *err)
+enum cdx_code cdx_topics_add(struct cdx_topics *topics, struct cdx_text json, const char *name,
+                             struct cdx_err *err)
 {
     json_error_t where;
     json_auto_t *root = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, &where);
@@ -371,7 +419,8 @@ enum cdx_code cdx_topics_add(struct cdx_topics *topics, struct cdx_text json, co
     enum cdx_code rc;
 
     if (root == NULL)
-        return cdx_fail(err, CDX_CONFIG, "%s line %d column %d: no JSON: %s", name, where.line, where.column, where.text);
+        return cdx_fail(err, CDX_CONFIG, "%s line %d column %d: no JSON: %s", name, where.line,
+                        where.column, where.text);
     if (!json_is_object(root))
         return cdx_fail(err, CDX_CONFIG, "%s: a SubscriptionTopic resource is needed", name);
     c.topic = cdx_arena_zalloc(topics->arena, 1, sizeof *c.topic);
@@ -433,7 +482,8 @@ size_t cdx_topic_filter_at(const struct cdx_topic *topic, struct cdx_text name)
     return SIZE_MAX;
 }
 
-const struct cdx_param *cdx_topic_param(const struct cdx_topic *topic, size_t type, const struct cdx_filter *filter)
+const struct cdx_param *cdx_topic_param(const struct cdx_topic *topic, size_t type,
+                                        const struct cdx_filter *filter)
 {
     size_t at;
 
@@ -460,8 +510,8 @@ static enum cdx_code refuse_topic(const struct cdx_topics *topics, struct cdx_er
 }
 
 /* A filter that the topic does not have (on this type): the text lists those that it has. */
-static enum cdx_code refuse_filter(const struct cdx_topic *topic, const struct cdx_filter *filter, size_t at,
-                                   struct cdx_err *err)
+static enum cdx_code refuse_filter(const struct cdx_topic *topic, const struct cdx_filter *filter,
+                                   size_t at, struct cdx_err *err)
 {
     struct cdx_buf list;
     enum cdx_code rc;
@@ -469,27 +519,30 @@ static enum cdx_code refuse_filter(const struct cdx_topic *topic, const struct c
     cdx_buf_init(&list, 4096);
     for (size_t i = 0; i < topic->filters_n; i++)
         cdx_buf_printf(&list, "%s%.*s", i != 0 ? ", " : "", CDX_TEXT(topic->filters[i].name));
-    rc = cdx_fail(err, CDX_INPUT, "Subscription._criteria filter %zu: '%s%s%s' is no filter of this topic; filters are: %s",
-                  at + 1, filter->type != NULL ? filter->type : "", filter->type != NULL ? "." : "", filter->param,
-                  list.p != NULL ? list.p : "none");
+    rc = cdx_fail(
+        err, CDX_INPUT,
+        "Subscription._criteria filter %zu: '%s%s%s' is no filter of this topic; filters are: %s",
+        at + 1, filter->type != NULL ? filter->type : "", filter->type != NULL ? "." : "",
+        filter->param, list.p != NULL ? list.p : "none");
     cdx_buf_fini(&list);
     return rc;
 }
 
-static enum cdx_code accept_values(const struct cdx_param *param, const struct cdx_filter *filter, size_t at,
-                                   struct cdx_err *err)
+static enum cdx_code accept_values(const struct cdx_param *param, const struct cdx_filter *filter,
+                                   size_t at, struct cdx_err *err)
 {
     char scratch[CDX_WANT_BYTES];
     struct cdx_want want;
 
     if (param->reason != NULL)
-        return cdx_fail(err, CDX_INPUT, "Subscription._criteria filter %zu: '%s' cannot be used here: %s", at + 1,
+        return cdx_fail(err, CDX_INPUT,
+                        "Subscription._criteria filter %zu: '%s' cannot be used here: %s", at + 1,
                         filter->param, param->reason);
     for (size_t i = 0; i < filter->values_n; i++) {
         const char *why = cdx_want_parse(param, cdx_text_z(filter->values[i]), scratch, &want);
         if (why != NULL)
-            return cdx_fail(err, CDX_INPUT, "Subscription._criteria filter %zu: '%s' value %zu: %s", at + 1, filter->param,
-                            i + 1, why);
+            return cdx_fail(err, CDX_INPUT, "Subscription._criteria filter %zu: '%s' value %zu: %s",
+                            at + 1, filter->param, i + 1, why);
     }
     return CDX_OK;
 }
@@ -502,16 +555,19 @@ static bool applies(const struct cdx_topic *topic, const struct cdx_filter *filt
     return false;
 }
 
-static enum cdx_code accept_filter(const struct cdx_topic *topic, const struct cdx_filter *filter, size_t at,
-                                   struct cdx_err *err)
+static enum cdx_code accept_filter(const struct cdx_topic *topic, const struct cdx_filter *filter,
+                                   size_t at, struct cdx_err *err)
 {
     enum cdx_code rc = CDX_OK;
 
     if (!applies(topic, filter))
         return refuse_filter(topic, filter, at, err);
     if (filter->modifier != NULL)
-        return cdx_fail(err, CDX_INPUT, "Subscription._criteria filter %zu: '%s' with the modifier ':%s' is not supported;"
-                        " write it without a modifier", at + 1, filter->param, filter->modifier);
+        return cdx_fail(
+            err, CDX_INPUT,
+            "Subscription._criteria filter %zu: '%s' with the modifier ':%s' is not supported;"
+            " write it without a modifier",
+            at + 1, filter->param, filter->modifier);
     for (size_t type = 0; rc == CDX_OK && type < topic->types_n; type++) {
         const struct cdx_param *param = cdx_topic_param(topic, type, filter);
         if (param != NULL)
@@ -520,14 +576,16 @@ static enum cdx_code accept_filter(const struct cdx_topic *topic, const struct c
     return rc;
 }
 
-enum cdx_code cdx_topics_accepts(const struct cdx_topics *topics, const struct cdx_sub *sub, struct cdx_err *err)
+enum cdx_code cdx_topics_accepts(const struct cdx_topics *topics, const struct cdx_sub *sub,
+                                 struct cdx_err *err)
 {
     const struct cdx_topic *topic = cdx_topics_find(topics, sub);
 
     if (topic == NULL)
         return refuse_topic(topics, err);
     if (sub->filters_n > CDX_MAX_FILTERS)
-        return cdx_fail(err, CDX_INPUT, "Subscription._criteria: more than %d filters", CDX_MAX_FILTERS);
+        return cdx_fail(err, CDX_INPUT, "Subscription._criteria: more than %d filters",
+                        CDX_MAX_FILTERS);
     for (size_t i = 0; i < sub->filters_n; i++) {
         enum cdx_code rc = accept_filter(topic, &sub->filters[i], i, err);
         if (rc != CDX_OK)

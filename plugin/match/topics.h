@@ -54,6 +54,7 @@ const struct cdx_definitions *cdx_topics_definitions(const struct cdx_topics *to
 /* The place of a filter in topic->filters, or SIZE_MAX. */
 size_t cdx_topic_filter_at(const struct cdx_topic *topic, struct cdx_text name);
 /* What a subscription's filter means on a type of its topic; NULL: it does not apply to it. */
-const struct cdx_param *cdx_topic_param(const struct cdx_topic *topic, size_t type, const struct cdx_filter *filter);
+const struct cdx_param *cdx_topic_param(const struct cdx_topic *topic, size_t type,
+                                        const struct cdx_filter *filter);
 
 #endif

@@ -112,7 +112,8 @@ uint64_t cdx_want_key(const struct cdx_want *want)
     case CDX_FORM_CODE: return key_of(want->code, true);
     case CDX_FORM_SYSTEM: return key_of(want->system, false);
     case CDX_FORM_LOCAL: return restful_key(cdx_text(NULL, 0), want->type, want->id);
-    case CDX_FORM_URL: return want->id.n != 0 ? restful_key(want->base, want->type, want->id) : url_key(want->url);
+    case CDX_FORM_URL:
+        return want->id.n != 0 ? restful_key(want->base, want->type, want->id) : url_key(want->url);
     case CDX_FORM_NONE: break;
     }
     return 0;
@@ -121,7 +122,8 @@ uint64_t cdx_want_key(const struct cdx_want *want)
 /* -- what a filter asks for ----------------------------------------------------------------------------------- */
 
 /* Splits at the first unescaped '|' and resolves escapes (4.1 steps 5, 6). *bars: how many there were. */
-static bool unescape(struct cdx_text raw, char *to, struct cdx_text *head, struct cdx_text *tail, unsigned *bars)
+static bool unescape(struct cdx_text raw, char *to, struct cdx_text *head, struct cdx_text *tail,
+                     unsigned *bars)
 {
     char *start = to;
 
@@ -142,7 +144,8 @@ static bool unescape(struct cdx_text raw, char *to, struct cdx_text *head, struc
     return true;
 }
 
-static const char *parse_token(const struct cdx_param *param, struct cdx_text raw, char *scratch, struct cdx_want *out)
+static const char *parse_token(const struct cdx_param *param, struct cdx_text raw, char *scratch,
+                               struct cdx_want *out)
 {
     unsigned bars;
 
@@ -172,11 +175,13 @@ static const char *parse_string(struct cdx_text raw, char *scratch, struct cdx_w
         return "a '|' in a string is written \\|";
     out->code = cdx_text(scratch, cdx_string_normal(tail, scratch));
     out->form = CDX_FORM_NONE;
-    return out->code.n != 0 ? NULL : "nothing is left of the value without punctuation, so it would match everything";
+    return out->code.n != 0
+               ? NULL
+               : "nothing is left of the value without punctuation, so it would match everything";
 }
 
-static const char *want_local(const struct cdx_param *param, struct cdx_text type, struct cdx_text id,
-                              struct cdx_want *out)
+static const char *want_local(const struct cdx_param *param, struct cdx_text type,
+                              struct cdx_text id, struct cdx_want *out)
 {
     if (!cdx_param_targets(param, type))
         return "this parameter does not point to that resource type";
@@ -186,8 +191,8 @@ static const char *want_local(const struct cdx_param *param, struct cdx_text typ
     return NULL;
 }
 
-static const char *parse_reference(const struct cdx_param *param, struct cdx_text raw, char *scratch,
-                                   struct cdx_want *out)
+static const char *parse_reference(const struct cdx_param *param, struct cdx_text raw,
+                                   char *scratch, struct cdx_want *out)
 {
     struct cdx_text head, tail, text;
     struct cdx_reference ref;
@@ -201,8 +206,7 @@ static const char *parse_reference(const struct cdx_param *param, struct cdx_tex
         return "a '|' can only stand between a canonical URL and its version";
     out->version = bars != 0 ? tail : ref.version;
     switch (ref.kind) {
-    case CDX_REF_RELATIVE:
-        return want_local(param, ref.type, ref.id, out);
+    case CDX_REF_RELATIVE: return want_local(param, ref.type, ref.id, out);
     case CDX_REF_ABSOLUTE:
     case CDX_REF_URN:
         out->form = CDX_FORM_URL;
@@ -223,8 +227,8 @@ static const char *parse_reference(const struct cdx_param *param, struct cdx_tex
     return "contained and conditional references cannot be matched; write Type/id or an absolute URL";
 }
 
-const char *cdx_want_parse(const struct cdx_param *param, struct cdx_text raw, char scratch[CDX_WANT_BYTES],
-                           struct cdx_want *out)
+const char *cdx_want_parse(const struct cdx_param *param, struct cdx_text raw,
+                           char scratch[CDX_WANT_BYTES], struct cdx_want *out)
 {
     *out = (struct cdx_want){.form = CDX_FORM_NONE};
     if (raw.n == 0)
@@ -295,7 +299,8 @@ static bool add_coding(struct reading *r, cdx_node coding)
 static bool add_identifier(struct reading *r, cdx_node object)
 {
     const struct cdx_json *j = r->change->json;
-    struct cdx_value value = {.exact = !r->path->contact, .bare = r->path->contact,
+    struct cdx_value value = {.exact = !r->path->contact,
+                              .bare = r->path->contact,
                               .code = text_at(r, cdx_json_get(j, object, "value"))};
 
     if (!r->path->contact)
@@ -309,7 +314,8 @@ static bool add_codings(struct reading *r, cdx_node codings)
 
     if (cdx_json_kind(j, codings) != CDX_JSON_ARRAY)
         return true;
-    for (cdx_node v = cdx_json_first(j, codings); v != CDX_NO_NODE; v = cdx_json_next(j, codings, v))
+    for (cdx_node v = cdx_json_first(j, codings); v != CDX_NO_NODE;
+         v = cdx_json_next(j, codings, v))
         if (!add_coding(r, v))
             return false;
     return true;
@@ -328,15 +334,13 @@ static bool each_token(void *arg, cdx_node v)
         if (codings != CDX_NO_NODE)
             return add_codings(r, codings);
         return cdx_json_get(j, v, "value") != CDX_NO_NODE || r->path->contact ? add_identifier(r, v)
-                                                                               : add_coding(r, v);
+                                                                              : add_coding(r, v);
     case CDX_JSON_STRING:
         value = (struct cdx_value){.exact = r->path->id, .bare = r->path->id, .implied = true};
         break;
     case CDX_JSON_TRUE:
     case CDX_JSON_FALSE:
-    case CDX_JSON_NUMBER:
-        value.bare = true;
-        break;
+    case CDX_JSON_NUMBER: value.bare = true; break;
     case CDX_JSON_ARRAY:
     case CDX_JSON_NULL: return true;
     }
@@ -346,7 +350,8 @@ static bool each_token(void *arg, cdx_node v)
 
 /* The parts of HumanName and Address that a string search looks at (4.3); never `use` or `period`. */
 static const char *const string_parts[] = {
-    "family", "given", "prefix", "suffix", "text", "line", "city", "district", "state", "postalCode", "country",
+    "family", "given",    "prefix", "suffix",     "text",    "line",
+    "city",   "district", "state",  "postalCode", "country",
 };
 
 static bool add_normal(struct reading *r, struct cdx_text text)
@@ -441,7 +446,8 @@ static void read_canonical(struct cdx_text text, struct cdx_value *value)
 }
 
 /* Fills in what the reference text points to; false: nothing that a filter can name. */
-static bool read_reference(const struct cdx_change *change, struct cdx_text text, struct cdx_value *value)
+static bool read_reference(const struct cdx_change *change, struct cdx_text text,
+                           struct cdx_value *value)
 {
     struct cdx_reference ref;
 
@@ -455,7 +461,8 @@ static bool read_reference(const struct cdx_change *change, struct cdx_text text
     }
     if (ref.kind != CDX_REF_RELATIVE && ref.kind != CDX_REF_ABSOLUTE)
         return false;
-    value->local = ref.kind == CDX_REF_RELATIVE || (ref.id.n != 0 && cdx_base_same(ref.base, change->base));
+    value->local =
+        ref.kind == CDX_REF_RELATIVE || (ref.id.n != 0 && cdx_base_same(ref.base, change->base));
     value->base = ref.kind == CDX_REF_RELATIVE ? change->base : ref.base;
     value->type = ref.type;
     value->id = ref.id;
@@ -488,7 +495,8 @@ static bool each_reference(void *arg, cdx_node v)
         return false;
     if (text.n == 0 || !read_reference(r->change, text, &value))
         return true;
-    if (r->path->only.n != 0) { /* where(resolve() is X): told from the reference, else from Reference.type (4.4) */
+    if (r->path->only.n !=
+        0) { /* where(resolve() is X): told from the reference, else from Reference.type (4.4) */
         type = value.type.n != 0 ? value.type : text_at(r, cdx_json_get(j, v, "type"));
         if (r->failed || !cdx_text_eq(type, r->path->only))
             return !r->failed;
@@ -544,8 +552,8 @@ static bool add_keys(enum cdx_ptype type, struct cdx_values *out, struct cdx_are
     return true;
 }
 
-enum cdx_code cdx_values_of(const struct cdx_param *param, const struct cdx_change *change, struct cdx_arena *arena,
-                            struct cdx_values *out, struct cdx_err *err)
+enum cdx_code cdx_values_of(const struct cdx_param *param, const struct cdx_change *change,
+                            struct cdx_arena *arena, struct cdx_values *out, struct cdx_err *err)
 {
     struct reading r = {.change = change, .arena = arena, .out = out};
 
@@ -583,8 +591,8 @@ static bool token_met(const struct cdx_want *want, const struct cdx_value *value
 static bool url_met(const struct cdx_want *want, const struct cdx_value *value)
 {
     if (want->id.n != 0)
-        return value->id.n != 0 && cdx_text_eq(want->id, value->id) && cdx_text_eq(want->type, value->type) &&
-               cdx_base_same(want->base, value->base);
+        return value->id.n != 0 && cdx_text_eq(want->id, value->id) &&
+               cdx_text_eq(want->type, value->type) && cdx_base_same(want->base, value->base);
     if (starts_nocase(want->url, "urn:uuid:"))
         return eq_nocase(want->url, value->urn.n != 0 ? value->urn : value->url);
     if (starts_nocase(want->url, "urn:"))
@@ -597,11 +605,13 @@ static bool reference_met(const struct cdx_want *want, const struct cdx_value *v
     if (want->version.n != 0 && !cdx_text_eq(want->version, value->version))
         return false;
     if (want->form == CDX_FORM_LOCAL)
-        return value->local && cdx_text_eq(want->id, value->id) && cdx_text_eq(want->type, value->type);
+        return value->local && cdx_text_eq(want->id, value->id) &&
+               cdx_text_eq(want->type, value->type);
     return url_met(want, value);
 }
 
-bool cdx_want_met(const struct cdx_param *param, const struct cdx_want *want, const struct cdx_values *values)
+bool cdx_want_met(const struct cdx_param *param, const struct cdx_want *want,
+                  const struct cdx_values *values)
 {
     for (size_t i = 0; i < values->n; i++) {
         const struct cdx_value *value = &values->items[i];

@@ -22,32 +22,32 @@ enum cdx_form { CDX_FORM_CODE, CDX_FORM_SYSTEM, CDX_FORM_LOCAL, CDX_FORM_URL, CD
 /* One alternative of a filter. Texts are borrowed from the caller's scratch. */
 struct cdx_want {
     enum cdx_form form;
-    bool pipe;                      /* token: a '|' was written */
-    struct cdx_text system, code;   /* token; string: code is the normalised text */
-    struct cdx_text type, id;       /* LOCAL: relative; the event's own base is meant */
-    struct cdx_text version;        /* of a reference, or of a canonical ("|1"); empty: any */
-    struct cdx_text base;           /* URL: of a RESTful one, with type and id */
-    struct cdx_text url;            /* URL: any other, or a urn */
+    bool pipe;                    /* token: a '|' was written */
+    struct cdx_text system, code; /* token; string: code is the normalised text */
+    struct cdx_text type, id;     /* LOCAL: relative; the event's own base is meant */
+    struct cdx_text version;      /* of a reference, or of a canonical ("|1"); empty: any */
+    struct cdx_text base;         /* URL: of a RESTful one, with type and id */
+    struct cdx_text url;          /* URL: any other, or a urn */
 };
 
 /* One value of a parameter on a resource. Texts are borrowed from the record or the event's arena. */
 struct cdx_value {
-    bool exact;                     /* token: compare with case */
-    bool bare;                      /* token: has no system by its type (boolean, ContactPoint, id): never with '|' */
-    bool implied;                   /* token: a code primitive, whose system its binding says: not compared */
+    bool exact;   /* token: compare with case */
+    bool bare;    /* token: has no system by its type (boolean, ContactPoint, id): never with '|' */
+    bool implied; /* token: a code primitive, whose system its binding says: not compared */
     struct cdx_text system, code;   /* token; string: code is the normalised text */
     bool local;                     /* reference: to a resource of the event's base */
     struct cdx_text base, type, id; /* reference to a RESTful URL */
     struct cdx_text version;
-    struct cdx_text url;            /* reference: any other URL, canonical or urn */
-    struct cdx_text urn;            /* reference: the urn that was resolved by the record */
+    struct cdx_text url; /* reference: any other URL, canonical or urn */
+    struct cdx_text urn; /* reference: the urn that was resolved by the record */
 };
 
 /* Every value of one parameter, each with its keys. */
 struct cdx_values {
-    struct cdx_value *items;        /* in the arena */
+    struct cdx_value *items; /* in the arena */
     size_t n, cap;
-    uint64_t *keys[CDX_FORM_NONE];  /* in the arena */
+    uint64_t *keys[CDX_FORM_NONE]; /* in the arena */
     size_t keys_n[CDX_FORM_NONE];
 };
 
@@ -58,15 +58,17 @@ struct cdx_values {
  * Read one alternative of a filter as the parameter's type says (subscriptions.md 4.2 to 4.4).
  * Returns NULL, or why it is not well formed (static text). Thread: any.
  */
-const char *cdx_want_parse(const struct cdx_param *param, struct cdx_text raw, char scratch[CDX_WANT_BYTES],
-                           struct cdx_want *out);
+const char *cdx_want_parse(const struct cdx_param *param, struct cdx_text raw,
+                           char scratch[CDX_WANT_BYTES], struct cdx_want *out);
 /* The key by which the index finds it; its form is not NONE. */
 uint64_t cdx_want_key(const struct cdx_want *want);
 
 /* Evaluate a compiled parameter on the change's resource. CDX_NOMEM only. Thread: any. */
-enum cdx_code cdx_values_of(const struct cdx_param *param, const struct cdx_change *change, struct cdx_arena *arena,
-                            struct cdx_values *out, struct cdx_err *err) CDX_MUST_CHECK;
-bool cdx_want_met(const struct cdx_param *param, const struct cdx_want *want, const struct cdx_values *values);
+enum cdx_code cdx_values_of(const struct cdx_param *param, const struct cdx_change *change,
+                            struct cdx_arena *arena, struct cdx_values *out,
+                            struct cdx_err *err) CDX_MUST_CHECK;
+bool cdx_want_met(const struct cdx_param *param, const struct cdx_want *want,
+                  const struct cdx_values *values);
 
 /* Same base, whichever of http and https it is written with, a trailing '/' or not. */
 bool cdx_base_same(struct cdx_text a, struct cdx_text b);

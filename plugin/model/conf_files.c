@@ -112,7 +112,8 @@ char *cdx_file_read(const char *path, size_t max, size_t *n, struct cdx_err *err
     ssize_t got = -1;
 
     if (fd < 0 || fstat(fd, &st) != 0) {
-        cdx_fail(err, errno == ENOMEM ? CDX_NOMEM : CDX_CONFIG, "%s: cannot be read: %s", path, strerror(errno));
+        cdx_fail(err, errno == ENOMEM ? CDX_NOMEM : CDX_CONFIG, "%s: cannot be read: %s", path,
+                 strerror(errno));
         goto out;
     }
     if (!S_ISREG(st.st_mode)) {
@@ -128,7 +129,8 @@ char *cdx_file_read(const char *path, size_t max, size_t *n, struct cdx_err *err
     }
     got = read_up_to(fd, bytes, room);
     if (got < 0)
-        cdx_fail(err, errno == ENOMEM ? CDX_NOMEM : CDX_CONFIG, "%s: cannot be read: %s", path, strerror(errno));
+        cdx_fail(err, errno == ENOMEM ? CDX_NOMEM : CDX_CONFIG, "%s: cannot be read: %s", path,
+                 strerror(errno));
     else if ((size_t)got > room)
         cdx_fail(err, CDX_CONFIG, "%s: is larger than %zu bytes", path, room);
 out:

@@ -350,7 +350,8 @@ const char *cdx_conf_nearest(const char *section, const char *key)
 }
 
 /* Behind what stands in out; no heap, so that a mistake is told whole when there is no memory. */
-__attribute__((format(printf, 2, 3))) static void append(char out[CDX_CONF_TEXT_BYTES], const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void append(char out[CDX_CONF_TEXT_BYTES],
+                                                         const char *format, ...)
 {
     size_t n = strlen(out);
     va_list ap;

@@ -10,9 +10,9 @@
 struct cdx_sub; /* model/subscription.h */
 
 struct cdx_delivery {
-    char *body;           /* owned, malloc'd */
+    char *body; /* owned, malloc'd */
     size_t body_n;
-    struct cdx_sub *sub;  /* owned reference: headers, payload type, timeout */
+    struct cdx_sub *sub; /* owned reference: headers, payload type, timeout */
     char webhook_id[CDX_WEBHOOK_ID_BYTES];
     char traceparent[56]; /* of the event, continued with a new span id; "" when none */
     void *arg;            /* the submitter's; comes back with the verdict */

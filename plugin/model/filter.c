@@ -49,7 +49,8 @@ void cdx_filters_free(struct cdx_filter *filters, size_t n)
 /* `at` is where in the text the refused part begins, from 1. The part itself may name a patient and is not repeated. */
 static enum cdx_code refuse(const struct criteria *c, const char *at, const char *why)
 {
-    return cdx_fail(c->err, CDX_INPUT, "filter at character %zu: %s", (size_t)(at - c->text.p) + 1, why);
+    return cdx_fail(c->err, CDX_INPUT, "filter at character %zu: %s", (size_t)(at - c->text.p) + 1,
+                    why);
 }
 
 static enum cdx_code no_memory(struct cdx_err *err)
@@ -92,7 +93,8 @@ static size_t percent_decode(struct cdx_text t, char *out)
 }
 
 /* "Type.param:modifier" without '='. */
-static enum cdx_code read_name(struct criteria *c, struct cdx_text name, const char *at, struct cdx_filter *f)
+static enum cdx_code read_name(struct criteria *c, struct cdx_text name, const char *at,
+                               struct cdx_filter *f)
 {
     struct cdx_text modifier = cdx_text(NULL, 0), type = c->type, head, tail;
 
@@ -100,11 +102,15 @@ static enum cdx_code read_name(struct criteria *c, struct cdx_text name, const c
         name = head;
         modifier = tail;
         if (!cdx_text_is_word(modifier, "-", CDX_MAX_ID_BYTES))
-            return refuse(c, at, "the modifier behind ':' is malformed, or a chain; chains are not supported");
+            return refuse(
+                c, at,
+                "the modifier behind ':' is malformed, or a chain; chains are not supported");
     }
     if (cdx_text_cut(name, '.', &head, &tail) && cdx_type_name_valid(head)) {
         if (type.n != 0 && !cdx_text_eq(type, head))
-            return refuse(c, at, "terms of one filter have different types; use one filter-criteria extension for each");
+            return refuse(
+                c, at,
+                "terms of one filter have different types; use one filter-criteria extension for each");
         type = head;
         name = tail;
     }
@@ -113,7 +119,8 @@ static enum cdx_code read_name(struct criteria *c, struct cdx_text name, const c
     f->param = copy_z(name);
     f->type = type.n != 0 ? copy_z(type) : NULL;
     f->modifier = modifier.n != 0 ? copy_z(modifier) : NULL;
-    if (f->param == NULL || (type.n != 0 && f->type == NULL) || (modifier.n != 0 && f->modifier == NULL))
+    if (f->param == NULL || (type.n != 0 && f->type == NULL) ||
+        (modifier.n != 0 && f->modifier == NULL))
         return no_memory(c->err);
     return CDX_OK;
 }
@@ -134,7 +141,8 @@ static const char *next_alternative(struct cdx_text rest, size_t *n)
     return *n <= CDX_MAX_FILTER_VALUE_BYTES ? NULL : "a value is too long";
 }
 
-static enum cdx_code read_values(struct criteria *c, struct cdx_text rest, const char *at, struct cdx_filter *f)
+static enum cdx_code read_values(struct criteria *c, struct cdx_text rest, const char *at,
+                                 struct cdx_filter *f)
 {
     f->values = calloc(CDX_MAX_FILTER_VALUES, sizeof *f->values);
     if (f->values == NULL)
@@ -145,7 +153,8 @@ static enum cdx_code read_values(struct criteria *c, struct cdx_text rest, const
         if (why != NULL)
             return refuse(c, at, why);
         if (f->values_n == CDX_MAX_FILTER_VALUES)
-            return refuse(c, at, "more values in one filter than are allowed; use several subscriptions");
+            return refuse(c, at,
+                          "more values in one filter than are allowed; use several subscriptions");
         f->values[f->values_n] = copy_z(cdx_text(rest.p, n));
         if (f->values[f->values_n] == NULL)
             return no_memory(c->err);
@@ -172,7 +181,8 @@ static enum cdx_code read_term(struct criteria *c, struct cdx_text term, struct 
     name_n = percent_decode(name, decoded);
     rc = read_name(c, cdx_text(decoded, name_n), term.p, f);
     if (rc == CDX_OK)
-        rc = read_values(c, cdx_text(decoded + name_n, percent_decode(value, decoded + name_n)), value.p, f);
+        rc = read_values(c, cdx_text(decoded + name_n, percent_decode(value, decoded + name_n)),
+                         value.p, f);
     OPENSSL_cleanse(decoded, term.n);
     free(decoded);
     return rc;
@@ -195,7 +205,8 @@ static enum cdx_code add_term(struct criteria *c, struct cdx_text term)
         return rc;
     }
     c->filters[c->n++] = f;
-    if (c->n == 1 && f.type != NULL) /* "Encounter.patient=1&class=IMP": the type is that of all terms */
+    if (c->n == 1 &&
+        f.type != NULL) /* "Encounter.patient=1&class=IMP": the type is that of all terms */
         c->type = cdx_text_z(f.type);
     return CDX_OK;
 }
@@ -205,7 +216,8 @@ static enum cdx_code read_type(struct criteria *c, struct cdx_text *rest)
 {
     struct cdx_text head, tail, name, value;
 
-    if (!cdx_text_cut(*rest, '?', &head, &tail) || (cdx_text_cut(*rest, '=', &name, &value) && name.n < head.n))
+    if (!cdx_text_cut(*rest, '?', &head, &tail) ||
+        (cdx_text_cut(*rest, '=', &name, &value) && name.n < head.n))
         return CDX_OK;
     if (!cdx_type_name_valid(head))
         return refuse(c, rest->p, "a resource type is needed before '?'");
@@ -229,17 +241,20 @@ static enum cdx_code read_terms(struct criteria *c)
             rc = add_term(c, term);
         rest = tail;
     }
-    return rc == CDX_OK && c->n == 0 ? refuse(c, c->text.p, "there is no term; write name=value") : rc;
+    return rc == CDX_OK && c->n == 0 ? refuse(c, c->text.p, "there is no term; write name=value")
+                                     : rc;
 }
 
-enum cdx_code cdx_filter_parse(struct cdx_text text, struct cdx_filter **filters, size_t *n, struct cdx_err *err)
+enum cdx_code cdx_filter_parse(struct cdx_text text, struct cdx_filter **filters, size_t *n,
+                               struct cdx_err *err)
 {
     struct criteria c = {.text = text, .err = err};
     struct cdx_filter *grown;
     enum cdx_code rc;
 
     if (text.n == 0)
-        return cdx_fail(err, CDX_INPUT, "filter at character 1: there is no term; write name=value");
+        return cdx_fail(err, CDX_INPUT,
+                        "filter at character 1: there is no term; write name=value");
     rc = read_terms(&c);
     if (rc == CDX_OK) {
         grown = realloc(*filters, (*n + c.n) * sizeof *grown);

@@ -128,16 +128,11 @@ static const struct {
     bool required, repeats;
     read_fn *read;
 } lines[] = {
-    {'i', true,  false, read_incarnation},
-    {'l', true,  false, read_level},
-    {'t', true,  false, read_timestamp},
-    {'f', true,  false, read_focus},
-    {'c', false, true,  read_context},
-    {'m', false, true,  read_member},
-    {'s', true,  false, read_source},
-    {'e', true,  false, read_entries},
-    {'p', false, false, read_provenance},
-    {'x', false, false, read_withheld},
+    {'i', true, false, read_incarnation}, {'l', true, false, read_level},
+    {'t', true, false, read_timestamp},   {'f', true, false, read_focus},
+    {'c', false, true, read_context},     {'m', false, true, read_member},
+    {'s', true, false, read_source},      {'e', true, false, read_entries},
+    {'p', false, false, read_provenance}, {'x', false, false, read_withheld},
 };
 
 /* Takes the line "<letter> <value>" if the next one has this letter. */
@@ -160,21 +155,24 @@ static enum cdx_code read_header(struct reading *r, struct cdx_err *err)
     struct cdx_text value;
 
     if (!cdx_text_starts(r->rest, CDX_LIT(MAGIC)))
-        return cdx_fail(err, CDX_INPUT, "log record: does not start with cdx1; was it written by another version?");
+        return cdx_fail(err, CDX_INPUT,
+                        "log record: does not start with cdx1; was it written by another version?");
     r->rest = cdx_text(r->rest.p + sizeof MAGIC - 1, r->rest.n - (sizeof MAGIC - 1));
     for (size_t i = 0; i < CDX_COUNT(lines); i++) {
         size_t taken = 0;
 
         while ((taken == 0 || lines[i].repeats) && take(r, lines[i].letter, &value)) {
             if (value.n == 0 || !lines[i].read(r, value))
-                return cdx_fail(err, CDX_INPUT, "log record: line '%c' has a wrong value", lines[i].letter);
+                return cdx_fail(err, CDX_INPUT, "log record: line '%c' has a wrong value",
+                                lines[i].letter);
             taken++;
         }
         if (taken == 0 && lines[i].required)
             return cdx_fail(err, CDX_INPUT, "log record: line '%c' is missing", lines[i].letter);
     }
     if (r->rest.n == 0 || r->rest.p[0] != '\n')
-        return cdx_fail(err, CDX_INPUT, "log record: no empty line behind the header, or a line out of order");
+        return cdx_fail(err, CDX_INPUT,
+                        "log record: no empty line behind the header, or a line out of order");
     r->rest = cdx_text(r->rest.p + 1, r->rest.n - 1);
     return CDX_OK;
 }

@@ -44,6 +44,7 @@ struct cdx_logrec {
 };
 
 /* Thread: any. Errors: CDX_INPUT (which line). */
-enum cdx_code cdx_logrec_parse(struct cdx_text value, struct cdx_logrec *out, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_logrec_parse(struct cdx_text value, struct cdx_logrec *out,
+                               struct cdx_err *err) CDX_MUST_CHECK;
 
 #endif

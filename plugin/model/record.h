@@ -16,15 +16,16 @@ struct cdx_record {
     struct cdx_text topic;
     int32_t partition;
     int64_t offset;
-    int64_t timestamp_ms; /* create or append time; -1 unknown */
-    struct cdx_text key;  /* p NULL: none */
-    struct cdx_text value; /* p NULL: a tombstone */
+    int64_t timestamp_ms;             /* create or append time; -1 unknown */
+    struct cdx_text key;              /* p NULL: none */
+    struct cdx_text value;            /* p NULL: a tombstone */
     const struct cdx_header *headers; /* in order; names may repeat */
     size_t headers_n;
 };
 
 /* The last header called `name`, or NULL. */
-static inline const struct cdx_header *cdx_record_header(const struct cdx_record *rec, const char *name)
+static inline const struct cdx_header *cdx_record_header(const struct cdx_record *rec,
+                                                         const char *name)
 {
     for (size_t i = rec->headers_n; i-- > 0;)
         if (cdx_text_is(rec->headers[i].name, name))

@@ -55,25 +55,26 @@ bool cdx_sub_status_parse(struct cdx_text text, enum cdx_sub_status *out)
 /* -- what many subscriptions have in common ------------------------------------------------------------------- */
 
 struct common {
-    size_t refs;           /* under the lock */
-    size_t bytes;          /* of the whole block */
-    struct cdx_text key;   /* all texts with their NULs */
+    size_t refs;         /* under the lock */
+    size_t bytes;        /* of the whole block */
+    struct cdx_text key; /* all texts with their NULs */
     char *topic, *topic_version, *client, *endpoint, *payload;
     size_t headers_n;
-    char *headers[];       /* then the texts */
+    char *headers[]; /* then the texts */
 };
 
-static pthread_mutex_t commons_lock = PTHREAD_MUTEX_INITIALIZER; /* guards commons and each common's refs */
-static struct cdx_map commons;                                   /* key -> struct common */
+static pthread_mutex_t commons_lock =
+    PTHREAD_MUTEX_INITIALIZER; /* guards commons and each common's refs */
+static struct cdx_map commons; /* key -> struct common */
 
 /* A Subscription while it is read; texts are borrowed from the JSON tree. */
 struct draft {
     const json_t *root, *channel;
-    struct cdx_sub sub;          /* plain values only */
+    struct cdx_sub sub; /* plain values only */
     struct cdx_text id, client, topic, topic_version, endpoint, payload;
     struct cdx_text headers[CDX_MAX_HEADERS];
     size_t headers_n;
-    struct cdx_filter *filters;  /* owned */
+    struct cdx_filter *filters; /* owned */
     size_t filters_n;
     struct cdx_err *err;
 };
@@ -91,7 +92,8 @@ static char *put_text(char **at, struct cdx_text t)
 
 static struct common *make_common(const struct draft *d)
 {
-    const struct cdx_text texts[] = {d->topic, d->topic_version, d->client, d->endpoint, d->payload};
+    const struct cdx_text texts[] = {d->topic, d->topic_version, d->client, d->endpoint,
+                                     d->payload};
     size_t bytes = sizeof(struct common) + d->headers_n * sizeof(char *), text_n = 0;
     struct common *common;
     char *at;
@@ -104,7 +106,8 @@ static struct common *make_common(const struct draft *d)
     if (common == NULL)
         return NULL;
     at = (char *)common + bytes;
-    *common = (struct common){.refs = 1, .bytes = bytes + text_n, .key = cdx_text(at, text_n), .headers_n = d->headers_n};
+    *common = (struct common){
+        .refs = 1, .bytes = bytes + text_n, .key = cdx_text(at, text_n), .headers_n = d->headers_n};
     common->topic = put_text(&at, d->topic);
     common->topic_version = put_text(&at, d->topic_version);
     common->client = put_text(&at, d->client);
@@ -180,7 +183,8 @@ static size_t block_bytes(const struct draft *d)
 
     for (size_t i = 0; i < d->filters_n; i++) {
         const struct cdx_filter *f = &d->filters[i];
-        n += f->values_n * sizeof(char *) + text_bytes(f->type) + text_bytes(f->param) + text_bytes(f->modifier);
+        n += f->values_n * sizeof(char *) + text_bytes(f->type) + text_bytes(f->param) +
+             text_bytes(f->modifier);
         for (size_t k = 0; k < f->values_n; k++)
             n += text_bytes(f->values[k]);
     }
@@ -262,7 +266,8 @@ void cdx_sub_unref(struct cdx_sub *sub)
 
 static struct cdx_text string_of(const json_t *v)
 {
-    return json_is_string(v) ? cdx_text(json_string_value(v), json_string_length(v)) : cdx_text(NULL, 0);
+    return json_is_string(v) ? cdx_text(json_string_value(v), json_string_length(v))
+                             : cdx_text(NULL, 0);
 }
 
 static struct cdx_text member(const json_t *object, const char *name)
@@ -300,7 +305,8 @@ static enum cdx_code read_id(struct draft *d)
 {
     d->id = member(d->root, "id");
     if (!cdx_id_valid(d->id))
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.id: 1 to 64 of letters, digits, '-' and '.' are needed");
+        return cdx_fail(d->err, CDX_INPUT,
+                        "Subscription.id: 1 to 64 of letters, digits, '-' and '.' are needed");
     return CDX_OK;
 }
 
@@ -320,12 +326,16 @@ static enum cdx_code read_client(struct draft *d)
     const json_t *tags = json_object_get(json_object_get(d->root, "meta"), "tag"), *tag;
     size_t i;
 
-    json_array_foreach(tags, i, tag) {
+    json_array_foreach(tags, i, tag)
+    {
         if (!cdx_text_is(member(tag, "system"), "urn:cdex:client"))
             continue;
         if (d->client.n != 0 || member(tag, "code").n == 0)
-            return cdx_fail(d->err, CDX_INPUT, "Subscription.meta.tag[%zu]: one tag of system urn:cdex:client, with a code, is"
-                            " allowed", i);
+            return cdx_fail(
+                d->err, CDX_INPUT,
+                "Subscription.meta.tag[%zu]: one tag of system urn:cdex:client, with a code, is"
+                " allowed",
+                i);
         d->client = member(tag, "code");
     }
     return CDX_OK;
@@ -336,7 +346,8 @@ static enum cdx_code read_end(struct draft *d)
     if (!has(d->root, "end"))
         return CDX_OK;
     if (!cdx_instant_parse(member(d->root, "end"), &d->sub.end_ms) || d->sub.end_ms == 0)
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.end: must be an instant, such as 2031-01-01T00:00:00Z");
+        return cdx_fail(d->err, CDX_INPUT,
+                        "Subscription.end: must be an instant, such as 2031-01-01T00:00:00Z");
     return CDX_OK;
 }
 
@@ -348,33 +359,44 @@ static enum cdx_code read_criteria(struct draft *d)
     if (cdx_text_cut(criteria, '|', &d->topic, &version)) {
         d->topic_version = version;
         if (version.n == 0 || !is_url_text(version) || memchr(version.p, '|', version.n) != NULL)
-            return cdx_fail(d->err, CDX_INPUT, "Subscription.criteria: a version is needed behind '|', or no '|'");
+            return cdx_fail(d->err, CDX_INPUT,
+                            "Subscription.criteria: a version is needed behind '|', or no '|'");
     }
-    if (!is_url_text(d->topic) || (!is_http(d->topic) && !(starts_nocase(d->topic, "urn:") && d->topic.n > 4)))
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.criteria: the canonical URL of a SubscriptionTopic is needed; search"
-                        " criteria are not supported here");
+    if (!is_url_text(d->topic) ||
+        (!is_http(d->topic) && !(starts_nocase(d->topic, "urn:") && d->topic.n > 4)))
+        return cdx_fail(
+            d->err, CDX_INPUT,
+            "Subscription.criteria: the canonical URL of a SubscriptionTopic is needed; search"
+            " criteria are not supported here");
     return CDX_OK;
 }
 
 /* Any extension here may narrow what is asked for, so only the one that is understood is taken (traps T7, T9). */
 static enum cdx_code read_filters(struct draft *d)
 {
-    const json_t *extensions = json_object_get(json_object_get(d->root, "_criteria"), "extension"), *ext;
+    const json_t *extensions = json_object_get(json_object_get(d->root, "_criteria"), "extension"),
+                 *ext;
     size_t i;
 
     if (extensions != NULL && !json_is_array(extensions))
         return cdx_fail(d->err, CDX_INPUT, "Subscription._criteria.extension: must be an array");
-    json_array_foreach(extensions, i, ext) {
+    json_array_foreach(extensions, i, ext)
+    {
         struct cdx_err why = {0};
         enum cdx_code rc;
         if (!cdx_text_is(member(ext, "url"), BP "backport-filter-criteria"))
-            return cdx_fail(d->err, CDX_INPUT, "Subscription._criteria.extension[%zu].url: only " BP "backport-filter-criteria is"
-                            " accepted", i);
+            return cdx_fail(d->err, CDX_INPUT,
+                            "Subscription._criteria.extension[%zu].url: only " BP
+                            "backport-filter-criteria is"
+                            " accepted",
+                            i);
         rc = cdx_filter_parse(member(ext, "valueString"), &d->filters, &d->filters_n, &why);
         if (rc != CDX_OK)
-            return cdx_fail(d->err, rc, "Subscription._criteria.extension[%zu].valueString: %s", i, why.text);
+            return cdx_fail(d->err, rc, "Subscription._criteria.extension[%zu].valueString: %s", i,
+                            why.text);
         if (d->filters_n > CDX_MAX_FILTERS)
-            return cdx_fail(d->err, CDX_INPUT, "Subscription._criteria.extension[%zu]: more than %d filter terms", i,
+            return cdx_fail(d->err, CDX_INPUT,
+                            "Subscription._criteria.extension[%zu]: more than %d filter terms", i,
                             CDX_MAX_FILTERS);
     }
     return CDX_OK;
@@ -393,17 +415,23 @@ static enum cdx_code read_root_extensions(struct draft *d)
     const json_t *list = json_object_get(d->root, "extension"), *ext;
     size_t i;
 
-    json_array_foreach(list, i, ext) {
+    json_array_foreach(list, i, ext)
+    {
         struct cdx_text url = member(ext, "url");
         bool refused = cdx_text_starts(url, CDX_LIT(BP));
         for (size_t k = 0; k < CDX_COUNT(refused_root); k++)
             refused = refused || cdx_text_is(url, refused_root[k]);
         if (refused)
-            return cdx_fail(d->err, CDX_INPUT, "Subscription.extension[%zu].url: not accepted here; use the elements and extensions"
-                            " of the backport profile", i);
+            return cdx_fail(
+                d->err, CDX_INPUT,
+                "Subscription.extension[%zu].url: not accepted here; use the elements and extensions"
+                " of the backport profile",
+                i);
     }
-    if (has(d->root, "modifierExtension") || has(d->root, "implicitRules") || has(d->channel, "modifierExtension"))
-        return cdx_fail(d->err, CDX_INPUT, "Subscription: modifierExtension and implicitRules are not accepted");
+    if (has(d->root, "modifierExtension") || has(d->root, "implicitRules") ||
+        has(d->channel, "modifierExtension"))
+        return cdx_fail(d->err, CDX_INPUT,
+                        "Subscription: modifierExtension and implicitRules are not accepted");
     return CDX_OK;
 }
 
@@ -419,7 +447,8 @@ static const struct {
     {BP "backport-max-count", "valuePositiveInt", offsetof(struct cdx_sub, max_count), 1},
 };
 
-static enum cdx_code read_channel_extension(struct draft *d, const json_t *ext, size_t i, unsigned *seen)
+static enum cdx_code read_channel_extension(struct draft *d, const json_t *ext, size_t i,
+                                            unsigned *seen)
 {
     struct cdx_text url = member(ext, "url");
 
@@ -427,17 +456,22 @@ static enum cdx_code read_channel_extension(struct draft *d, const json_t *ext, 
         const json_t *v = json_object_get(ext, channel_extensions[k].value);
         if (!cdx_text_is(url, channel_extensions[k].url))
             continue;
-        if (!json_is_integer(v) || json_integer_value(v) < channel_extensions[k].min || json_integer_value(v) > INT32_MAX ||
-            (*seen & 1u << k) != 0)
-            return cdx_fail(d->err, CDX_INPUT, "Subscription.channel.extension[%zu]: %s from %d is needed, once", i,
+        if (!json_is_integer(v) || json_integer_value(v) < channel_extensions[k].min ||
+            json_integer_value(v) > INT32_MAX || (*seen & 1u << k) != 0)
+            return cdx_fail(d->err, CDX_INPUT,
+                            "Subscription.channel.extension[%zu]: %s from %d is needed, once", i,
                             channel_extensions[k].value, (int)channel_extensions[k].min);
         *seen |= 1u << k;
-        *(int32_t *)(void *)((char *)&d->sub + channel_extensions[k].at) = (int32_t)json_integer_value(v);
+        *(int32_t *)(void *)((char *)&d->sub + channel_extensions[k].at) =
+            (int32_t)json_integer_value(v);
         return CDX_OK;
     }
     if (cdx_text_starts(url, CDX_LIT(BP)) || cdx_text_starts(url, CDX_LIT(XV)))
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.channel.extension[%zu].url: only heartbeat-period, timeout and max-count"
-                        " of the backport profile are accepted", i);
+        return cdx_fail(
+            d->err, CDX_INPUT,
+            "Subscription.channel.extension[%zu].url: only heartbeat-period, timeout and max-count"
+            " of the backport profile are accepted",
+            i);
     return CDX_OK;
 }
 
@@ -447,7 +481,8 @@ static enum cdx_code read_channel_extensions(struct draft *d)
     unsigned seen = 0;
     size_t i;
 
-    json_array_foreach(list, i, ext) {
+    json_array_foreach(list, i, ext)
+    {
         enum cdx_code rc = read_channel_extension(d, ext, i, &seen);
         if (rc != CDX_OK)
             return rc;
@@ -461,13 +496,20 @@ static enum cdx_code read_type_and_endpoint(struct draft *d)
     size_t i;
 
     if (!cdx_text_is(member(d->channel, "type"), "rest-hook"))
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.channel.type: only rest-hook is supported");
-    json_array_foreach(list, i, ext)
-        if (cdx_text_starts(member(ext, "url"), CDX_LIT(BP)) || cdx_text_starts(member(ext, "url"), CDX_LIT(XV)))
-            return cdx_fail(d->err, CDX_INPUT, "Subscription.channel._type.extension[%zu]: custom channels are not supported", i);
+        return cdx_fail(d->err, CDX_INPUT,
+                        "Subscription.channel.type: only rest-hook is supported");
+    json_array_foreach(list, i, ext) if (
+        cdx_text_starts(member(ext, "url"), CDX_LIT(BP)) ||
+        cdx_text_starts(
+            member(ext, "url"),
+            CDX_LIT(
+                XV))) return cdx_fail(d->err, CDX_INPUT,
+                                      "Subscription.channel._type.extension[%zu]: custom channels are not supported",
+                                      i);
     d->endpoint = member(d->channel, "endpoint");
     if (!is_url_text(d->endpoint) || !is_http(d->endpoint))
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.channel.endpoint: an http or https URL is needed");
+        return cdx_fail(d->err, CDX_INPUT,
+                        "Subscription.channel.endpoint: an http or https URL is needed");
     return CDX_OK;
 }
 
@@ -483,7 +525,8 @@ static struct cdx_text fhir_version(struct cdx_text params)
         rest = tail;
         while (one.n != 0 && one.p[0] == ' ')
             one = cdx_text(one.p + 1, one.n - 1);
-        if (cdx_text_cut(one, '=', &name, &value) && name.n == 11 && strncasecmp(name.p, "fhirVersion", 11) == 0)
+        if (cdx_text_cut(one, '=', &name, &value) && name.n == 11 &&
+            strncasecmp(name.p, "fhirVersion", 11) == 0)
             return value;
     }
     return cdx_text(NULL, 0);
@@ -492,7 +535,8 @@ static struct cdx_text fhir_version(struct cdx_text params)
 /* Notifications are R4 JSON; another release or syntax must not be accepted (subscriptions.md 1.15). */
 static enum cdx_code read_mime(struct draft *d)
 {
-    struct cdx_text mime = member(d->channel, "payload"), type = mime, params = cdx_text(NULL, 0), version;
+    struct cdx_text mime = member(d->channel, "payload"), type = mime, params = cdx_text(NULL, 0),
+                    version;
 
     (void)cdx_text_cut(mime, ';', &type, &params);
     while (type.n != 0 && type.p[type.n - 1] == ' ')
@@ -501,8 +545,11 @@ static enum cdx_code read_mime(struct draft *d)
     for (size_t i = 0; i < mime.n; i++)
         if ((unsigned char)mime.p[i] < ' ' || (unsigned char)mime.p[i] >= 0x7F)
             type.n = 0;
-    if (mime.n > 128 || (!cdx_text_is(type, "application/fhir+json") && !cdx_text_is(type, "application/json")))
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.channel.payload: must be application/fhir+json or application/json");
+    if (mime.n > 128 ||
+        (!cdx_text_is(type, "application/fhir+json") && !cdx_text_is(type, "application/json")))
+        return cdx_fail(
+            d->err, CDX_INPUT,
+            "Subscription.channel.payload: must be application/fhir+json or application/json");
     if (version.p != NULL && !cdx_text_is(version, "4.0") && !cdx_text_is(version, "4.0.1"))
         return cdx_fail(d->err, CDX_INPUT, "Subscription.channel.payload: fhirVersion must be 4.0");
     d->payload = mime;
@@ -517,10 +564,12 @@ static const char *const levels[] = {
 
 static enum cdx_code read_content(struct draft *d)
 {
-    const json_t *list = json_object_get(json_object_get(d->channel, "_payload"), "extension"), *ext;
+    const json_t *list = json_object_get(json_object_get(d->channel, "_payload"), "extension"),
+                 *ext;
     size_t i, found = 0, known = 0;
 
-    json_array_foreach(list, i, ext) {
+    json_array_foreach(list, i, ext)
+    {
         struct cdx_text url = member(ext, "url"), code = member(ext, "valueCode");
         if (cdx_text_is(url, BP "backport-payload-content")) {
             found++;
@@ -530,20 +579,38 @@ static enum cdx_code read_content(struct draft *d)
                     known++;
                 }
         } else if (cdx_text_starts(url, CDX_LIT(BP))) {
-            return cdx_fail(d->err, CDX_INPUT, "Subscription.channel._payload.extension[%zu].url: only " BP "backport-payload-content"
-                            " is accepted", i);
+            return cdx_fail(d->err, CDX_INPUT,
+                            "Subscription.channel._payload.extension[%zu].url: only " BP
+                            "backport-payload-content"
+                            " is accepted",
+                            i);
         }
     }
     if (found != 1 || known != 1)
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.channel._payload.extension: one " BP "backport-payload-content with empty,"
+        return cdx_fail(d->err, CDX_INPUT,
+                        "Subscription.channel._payload.extension: one " BP
+                        "backport-payload-content with empty,"
                         " id-only or full-resource is needed");
     return CDX_OK;
 }
 
 /* Names that frame the request or its connection (RFC 9110 7.6.1, RFC 9112 6), or that we set. */
 static const char *const reserved_headers[] = {
-    "Host", "Content-Length", "Transfer-Encoding", "Connection", "Content-Type", "Expect", "Keep-Alive", "TE", "Trailer",
-    "Upgrade", "Proxy-Connection", "Proxy-Authorization", "Content-Encoding", "webhook-id", "traceparent",
+    "Host",
+    "Content-Length",
+    "Transfer-Encoding",
+    "Connection",
+    "Content-Type",
+    "Expect",
+    "Keep-Alive",
+    "TE",
+    "Trailer",
+    "Upgrade",
+    "Proxy-Connection",
+    "Proxy-Authorization",
+    "Content-Encoding",
+    "webhook-id",
+    "traceparent",
 };
 
 /* A reason, or NULL. */
@@ -559,7 +626,8 @@ static const char *bad_header(struct cdx_text header)
     if (!cdx_text_is_word(name, "!#$%&'*+-.^_`|~", CDX_MAX_ID_BYTES)) /* RFC 9110 5.6.2 token */
         return "has no valid name before ':'";
     for (size_t i = 0; i < CDX_COUNT(reserved_headers); i++)
-        if (strlen(reserved_headers[i]) == name.n && strncasecmp(reserved_headers[i], name.p, name.n) == 0)
+        if (strlen(reserved_headers[i]) == name.n &&
+            strncasecmp(reserved_headers[i], name.p, name.n) == 0)
             return "names a header that the sender sets itself";
     return NULL;
 }
@@ -570,8 +638,11 @@ static enum cdx_code read_headers(struct draft *d)
     size_t i, bytes = 0;
 
     if (list != NULL && (!json_is_array(list) || json_array_size(list) > CDX_MAX_HEADERS))
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.channel.header: must be an array of at most %d", CDX_MAX_HEADERS);
-    json_array_foreach(list, i, v) {
+        return cdx_fail(d->err, CDX_INPUT,
+                        "Subscription.channel.header: must be an array of at most %d",
+                        CDX_MAX_HEADERS);
+    json_array_foreach(list, i, v)
+    {
         struct cdx_text header = string_of(v);
         const char *why = header.n != 0 ? bad_header(header) : "must be a string that is not empty";
         if (why != NULL)
@@ -580,15 +651,25 @@ static enum cdx_code read_headers(struct draft *d)
         d->headers[d->headers_n++] = header;
     }
     if (bytes > CDX_MAX_HEADER_BYTES)
-        return cdx_fail(d->err, CDX_INPUT, "Subscription.channel.header: more than %d bytes", CDX_MAX_HEADER_BYTES);
+        return cdx_fail(d->err, CDX_INPUT, "Subscription.channel.header: more than %d bytes",
+                        CDX_MAX_HEADER_BYTES);
     return CDX_OK;
 }
 
 /* Each reads one thing of the draft; the first refusal is told. */
 static enum cdx_code (*const steps[])(struct draft *d) = {
-    read_id,       read_status,  read_client,  read_end,     read_criteria,
-    read_filters,  read_root_extensions, read_channel_extensions, read_type_and_endpoint,
-    read_mime,     read_content, read_headers,
+    read_id,
+    read_status,
+    read_client,
+    read_end,
+    read_criteria,
+    read_filters,
+    read_root_extensions,
+    read_channel_extensions,
+    read_type_and_endpoint,
+    read_mime,
+    read_content,
+    read_headers,
 };
 
 static enum cdx_code read_draft(struct draft *d)
@@ -618,7 +699,8 @@ struct cdx_sub *cdx_sub_parse(struct cdx_text json, struct cdx_err *err)
     }
     root = json_loadb(json.n != 0 ? json.p : "", json.n, JSON_REJECT_DUPLICATES, &where);
     if (root == NULL) {
-        cdx_fail(err, CDX_INPUT, "Subscription: no JSON at line %d, column %d", where.line, where.column);
+        cdx_fail(err, CDX_INPUT, "Subscription: no JSON at line %d, column %d", where.line,
+                 where.column);
         return NULL;
     }
     d.root = root;

@@ -13,13 +13,13 @@
 
 enum cdx_level_of_content { CDX_EMPTY, CDX_ID_ONLY, CDX_FULL_RESOURCE };
 
-
 /* One term of a filter-criteria extension: `Type.param:modifier=v1,v2` (backport 1.1.0 "filter-criteria"). */
 struct cdx_filter {
     char *type;     /* "Encounter", or NULL: any */
     char *param;    /* "patient" */
     char *modifier; /* without ':', or NULL */
-    char **values;  /* or-list, search escapes (\, \| \$ \\) kept so that \| is told from |; at least one */
+    char **
+        values; /* or-list, search escapes (\, \| \$ \\) kept so that \| is told from |; at least one */
     size_t values_n;
 };
 
@@ -30,28 +30,28 @@ bool cdx_sub_status_parse(struct cdx_text text, enum cdx_sub_status *out);
 
 /* Immutable once parsed; counted references. All pointers owned. */
 struct cdx_sub {
-    int refs;             /* by cdx_sub_ref/unref only */
+    int refs; /* by cdx_sub_ref/unref only */
     char *id;
-    char *client;         /* meta.tag urn:cdex:client; "" when none */
-    char *topic;          /* canonical without version */
-    char *topic_version;  /* or NULL */
+    char *client;        /* meta.tag urn:cdex:client; "" when none */
+    char *topic;         /* canonical without version */
+    char *topic_version; /* or NULL */
     struct cdx_filter *filters;
     size_t filters_n;
     enum cdx_sub_status wanted; /* the client's status: REQUESTED or OFF */
     enum cdx_level_of_content level;
-    char *endpoint;       /* URL */
-    char *payload;        /* MIME type: Content-Type of notifications */
-    char **headers;       /* "Name: value", verbatim */
+    char *endpoint; /* URL */
+    char *payload;  /* MIME type: Content-Type of notifications */
+    char **headers; /* "Name: value", verbatim */
     size_t headers_n;
-    int64_t end_ms;       /* 0: none */
-    int32_t heartbeat_s;  /* 0: none */
-    int32_t timeout_s;    /* 0: the endpoint's default */
-    int32_t max_count;    /* 0: our choice */
+    int64_t end_ms;      /* 0: none */
+    int32_t heartbeat_s; /* 0: none */
+    int32_t timeout_s;   /* 0: the endpoint's default */
+    int32_t max_count;   /* 0: our choice */
     /* from the record in cdex.subscriptions, not from the resource: */
-    int64_t incarnation;  /* versionId (offset) of its creation */
-    int64_t version;      /* offset of the newest resource record */
-    int64_t version_ms;   /* its timestamp */
-    int32_t partition;    /* log partition, chosen once */
+    int64_t incarnation; /* versionId (offset) of its creation */
+    int64_t version;     /* offset of the newest resource record */
+    int64_t version_ms;  /* its timestamp */
+    int32_t partition;   /* log partition, chosen once */
     bool from_file;
 };
 
@@ -72,7 +72,8 @@ void cdx_sub_unref(struct cdx_sub *sub);
  * Parse one filter-criteria text into one or more terms, appended to *filters (malloc'd, owned by the caller).
  * Errors: CDX_INPUT naming the position.
  */
-enum cdx_code cdx_filter_parse(struct cdx_text text, struct cdx_filter **filters, size_t *n, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_filter_parse(struct cdx_text text, struct cdx_filter **filters, size_t *n,
+                               struct cdx_err *err) CDX_MUST_CHECK;
 void cdx_filters_free(struct cdx_filter *filters, size_t n);
 
 #endif

@@ -18,13 +18,13 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#define MAX_HOST_BYTES 253  /* RFC 1035 2.3.4, in text */
+#define MAX_HOST_BYTES 253 /* RFC 1035 2.3.4, in text */
 #define MAX_LABEL_BYTES 63
-#define MAX_URL_BYTES 4096  /* more than any proxy takes */
+#define MAX_URL_BYTES 4096 /* more than any proxy takes */
 #define MAX_CIDR_BYTES 64
 
 struct network {
-    int family;      /* AF_INET or AF_INET6; a mapped IPv4 network is AF_INET */
+    int family; /* AF_INET or AF_INET6; a mapped IPv4 network is AF_INET */
     uint8_t b[16];
     unsigned prefix; /* bits */
 };
@@ -135,7 +135,8 @@ static bool network_has(const struct network *net, const struct address *a)
     return rest == 0 || ((net->b[whole] ^ a->b[whole]) & (0xffu << (8 - rest)) & 0xffu) == 0;
 }
 
-struct cdx_guard *cdx_guard_create(const char *const *allow, size_t n, bool http, struct cdx_err *err)
+struct cdx_guard *cdx_guard_create(const char *const *allow, size_t n, bool http,
+                                   struct cdx_err *err)
 {
     struct cdx_guard *guard = calloc(1, sizeof *guard + n * sizeof guard->allow[0]);
 
@@ -152,8 +153,10 @@ struct cdx_guard *cdx_guard_create(const char *const *allow, size_t n, bool http
     for (size_t i = 0; i < n; i++) {
         if (network_parse(allow[i], &guard->allow[i]))
             continue;
-        cdx_fail(err, CDX_CONFIG, "push.allow[%zu]: '%.64s' is no network; write it like 10.20.0.0/16 or fd00:20::/32",
-                 i, allow[i]);
+        cdx_fail(
+            err, CDX_CONFIG,
+            "push.allow[%zu]: '%.64s' is no network; write it like 10.20.0.0/16 or fd00:20::/32", i,
+            allow[i]);
         cdx_guard_destroy(guard);
         return NULL;
     }
@@ -224,8 +227,8 @@ static const char *address_kind(const struct cdx_guard *guard, const struct addr
     return special_kind(guard, a);
 }
 
-enum cdx_code cdx_guard_address(const struct cdx_guard *guard, const struct sockaddr *address, bool tls,
-                                struct cdx_err *err)
+enum cdx_code cdx_guard_address(const struct cdx_guard *guard, const struct sockaddr *address,
+                                bool tls, struct cdx_err *err)
 {
     struct address a;
     char text[INET6_ADDRSTRLEN] = "";
@@ -233,21 +236,27 @@ enum cdx_code cdx_guard_address(const struct cdx_guard *guard, const struct sock
     bool ours;
 
     if (!address_of(address, &a))
-        return cdx_fail(err, CDX_CONFIG, "push: neither an IPv4 nor an IPv6 address; it is not dialled");
+        return cdx_fail(err, CDX_CONFIG,
+                        "push: neither an IPv4 nor an IPv6 address; it is not dialled");
     kind = address_kind(guard, &a);
     ours = allowed(guard, &a);
     if (kind == NULL && (tls || (guard->http && ours)) && (ours || a.port == 443 || a.port == 8443))
         return CDX_OK;
     (void)inet_ntop(a.family, a.b, text, sizeof text);
     if (kind != NULL)
-        return cdx_fail(err, CDX_CONFIG, "push: %s is not dialled (%s); name its network in push.allow if it should be",
-                        text, kind);
+        return cdx_fail(
+            err, CDX_CONFIG,
+            "push: %s is not dialled (%s); name its network in push.allow if it should be", text,
+            kind);
     if (!tls)
-        return cdx_fail(err, CDX_CONFIG,
-                        "push: plain http to %s is refused; use https, or set push.http and name the network in push.allow",
-                        text);
-    return cdx_fail(err, CDX_CONFIG, "push: port %u of %s is refused; use 443 or 8443, or name the network in push.allow",
-                    a.port, text);
+        return cdx_fail(
+            err, CDX_CONFIG,
+            "push: plain http to %s is refused; use https, or set push.http and name the network in push.allow",
+            text);
+    return cdx_fail(
+        err, CDX_CONFIG,
+        "push: port %u of %s is refused; use 443 or 8443, or name the network in push.allow",
+        a.port, text);
 }
 
 /* A URL's parts, borrowed from it. */
@@ -279,8 +288,10 @@ static enum cdx_code split(struct cdx_text url, struct parts *out, struct cdx_er
     const char *p, *end, *stop, *colon;
 
     if (url.n == 0 || url.n > MAX_URL_BYTES || !printable(url))
-        return cdx_fail(err, CDX_CONFIG, "push: the URL is empty, longer than %d bytes, or has blanks, '\\' or "
-                        "non-ASCII characters; write it percent-encoded and the host in punycode", MAX_URL_BYTES);
+        return cdx_fail(err, CDX_CONFIG,
+                        "push: the URL is empty, longer than %d bytes, or has blanks, '\\' or "
+                        "non-ASCII characters; write it percent-encoded and the host in punycode",
+                        MAX_URL_BYTES);
     out->tls = scheme_is(url, "https://");
     if (!out->tls && !scheme_is(url, "http://"))
         return cdx_fail(err, CDX_CONFIG, "push: the URL does not start with https:// and a host");
@@ -291,7 +302,8 @@ static enum cdx_code split(struct cdx_text url, struct parts *out, struct cdx_er
     for (stop = p; stop < end && *stop != '/' && *stop != '?'; stop++)
         ;
     if (memchr(p, '@', (size_t)(stop - p)) != NULL)
-        return cdx_fail(err, CDX_CONFIG, "push: the URL has a user name or password; send them in channel.header");
+        return cdx_fail(err, CDX_CONFIG,
+                        "push: the URL has a user name or password; send them in channel.header");
     out->v6 = p < stop && *p == '[';
     if (out->v6) {
         const char *close = memchr(p, ']', (size_t)(stop - p));
@@ -327,7 +339,8 @@ static bool port_parse(struct cdx_text text, uint16_t *out)
 
 static bool label_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
 }
 
 /* Letters, digits, '-', '_' in non-empty labels; one final dot may stand. */
@@ -367,8 +380,8 @@ static bool ends_in_number(struct cdx_text host)
 }
 
 /* Is the host an address? Then `out` has it. CDX_CONFIG: neither a name nor a plain address. */
-static enum cdx_code host_parse(const struct parts *u, uint16_t port, struct sockaddr_storage *out, bool *literal,
-                                struct cdx_err *err)
+static enum cdx_code host_parse(const struct parts *u, uint16_t port, struct sockaddr_storage *out,
+                                bool *literal, struct cdx_err *err)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
@@ -384,14 +397,18 @@ static enum cdx_code host_parse(const struct parts *u, uint16_t port, struct soc
         v6->sin6_family = AF_INET6;
         v6->sin6_port = htons(port);
         if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
-            return cdx_fail(err, CDX_CONFIG, "push: the URL's host is no IPv6 address (a zone is not taken)");
+            return cdx_fail(err, CDX_CONFIG,
+                            "push: the URL's host is no IPv6 address (a zone is not taken)");
         *literal = true;
     } else if (ends_in_number(u->host)) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(port);
         if (inet_pton(AF_INET, host, &v4->sin_addr) != 1)
-            return cdx_fail(err, CDX_CONFIG, "push: the URL's host %s is an odd spelling of a number; write a name or "
-                            "four decimal numbers", host);
+            return cdx_fail(
+                err, CDX_CONFIG,
+                "push: the URL's host %s is an odd spelling of a number; write a name or "
+                "four decimal numbers",
+                host);
         *literal = true;
     }
     return CDX_OK;
@@ -417,8 +434,10 @@ enum cdx_code cdx_guard_url(const struct cdx_guard *guard, struct cdx_text url, 
         return cdx_guard_address(guard, (const struct sockaddr *)&address, u.tls, err);
     /* A name may turn out to lie in an allowed network; where none is, it cannot. */
     if (!u.tls && (!guard->http || guard->allow_n == 0))
-        return cdx_fail(err, CDX_CONFIG, "push: plain http to %.*s is refused; use https", CDX_TEXT(u.host));
+        return cdx_fail(err, CDX_CONFIG, "push: plain http to %.*s is refused; use https",
+                        CDX_TEXT(u.host));
     if (port != 443 && port != 8443 && guard->allow_n == 0)
-        return cdx_fail(err, CDX_CONFIG, "push: port %u of %.*s is refused; use 443 or 8443", port, CDX_TEXT(u.host));
+        return cdx_fail(err, CDX_CONFIG, "push: port %u of %.*s is refused; use 443 or 8443", port,
+                        CDX_TEXT(u.host));
     return CDX_OK;
 }

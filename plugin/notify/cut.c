@@ -48,8 +48,8 @@ struct status {
     const char *error_code;
 };
 
-static void start(struct cutting *c, const struct cdx_server *server, const struct cdx_sub *sub, struct cdx_buf *out,
-                  struct cdx_err *err)
+static void start(struct cutting *c, const struct cdx_server *server, const struct cdx_sub *sub,
+                  struct cdx_buf *out, struct cdx_err *err)
 {
     *c = (struct cutting){.server = server, .sub = sub, .out = out, .err = err};
     cdx_buf_init(&c->name, MAX_NAME_BYTES);
@@ -74,7 +74,8 @@ static enum cdx_code finish(struct cutting *c, enum cdx_code rc)
 }
 
 /* UUIDv5(UUIDv5(URL, api.base), "Subscription/<id>|<kind>|<first>-<last>") (design 4.3). */
-static enum cdx_code name_bundle(struct cutting *c, struct cdx_text kind, int64_t first, int64_t last)
+static enum cdx_code name_bundle(struct cutting *c, struct cdx_text kind, int64_t first,
+                                 int64_t last)
 {
     struct cdx_uuid ns;
     enum cdx_code rc = cdx_uuid5(&cdx_uuid_url, cdx_text_z(c->server->base), &ns, c->err);
@@ -161,7 +162,8 @@ static enum cdx_code add_event(struct cutting *c, const struct cdx_event *event)
     const struct cdx_logrec *rec = event->rec;
     enum cdx_code rc = CDX_OK;
 
-    ADD(c->out, ",{\"name\":\"notification-event\",\"part\":[{\"name\":\"event-number\",\"valueString\":\"");
+    ADD(c->out,
+        ",{\"name\":\"notification-event\",\"part\":[{\"name\":\"event-number\",\"valueString\":\"");
     cdx_buf_add_i64(c->out, event->number);
     ADD(c->out, "\"},{\"name\":\"timestamp\",\"valueInstant\":");
     cdx_buf_add_json(c->out, rec->timestamp);
@@ -245,7 +247,9 @@ static enum cdx_code add_status_entry(struct cutting *c, const struct status *st
     cdx_buf_add(c->out, id, UUID_TEXT_BYTES);
     ADD(c->out, "\",\"meta\":{\"profile\":[\"" BACKPORT "backport-subscription-status-r4\"]},"
                 "\"parameter\":[{\"name\":\"subscription\",\"valueReference\":{\"reference\":");
-    cdx_buf_add_json(c->out, cdx_text(c->name.p, c->name.failed ? 0 : c->name.n - (sizeof STATUS_OPERATION - 1)));
+    cdx_buf_add_json(
+        c->out,
+        cdx_text(c->name.p, c->name.failed ? 0 : c->name.n - (sizeof STATUS_OPERATION - 1)));
     ADD(c->out, "}}");
     rc = add_parameters(c, status);
     if (rc != CDX_OK)
@@ -278,7 +282,8 @@ static void add_entries(struct cutting *c, const struct cdx_event *event, size_t
     *stamp += UUID_TEXT_BYTES;
 }
 
-static enum cdx_code add_bundle(struct cutting *c, const struct status *status, int64_t timestamp_ms)
+static enum cdx_code add_bundle(struct cutting *c, const struct status *status,
+                                int64_t timestamp_ms)
 {
     char instant[CDX_INSTANT_BYTES];
     size_t stamp = 0;
@@ -294,8 +299,9 @@ static enum cdx_code add_bundle(struct cutting *c, const struct status *status, 
     return CDX_OK;
 }
 
-enum cdx_code cdx_notify_cut(const struct cdx_server *server, const struct cdx_sub *sub, const struct cdx_event *events,
-                             size_t n, struct cdx_buf *out, struct cdx_uuid *id, struct cdx_err *err)
+enum cdx_code cdx_notify_cut(const struct cdx_server *server, const struct cdx_sub *sub,
+                             const struct cdx_event *events, size_t n, struct cdx_buf *out,
+                             struct cdx_uuid *id, struct cdx_err *err)
 {
     const struct cdx_event *last = &events[n - 1];
     const struct status status = {
@@ -318,9 +324,10 @@ enum cdx_code cdx_notify_cut(const struct cdx_server *server, const struct cdx_s
     return rc;
 }
 
-enum cdx_code cdx_notify_signal(const struct cdx_server *server, const struct cdx_sub *sub, enum cdx_signal kind,
-                                int64_t number, int status, int64_t counted, int64_t wall_ms, const char *error_code,
-                                struct cdx_buf *out, struct cdx_uuid *id, struct cdx_err *err)
+enum cdx_code cdx_notify_signal(const struct cdx_server *server, const struct cdx_sub *sub,
+                                enum cdx_signal kind, int64_t number, int status, int64_t counted,
+                                int64_t wall_ms, const char *error_code, struct cdx_buf *out,
+                                struct cdx_uuid *id, struct cdx_err *err)
 {
     static const struct cdx_text kinds[] = {
         [CDX_HANDSHAKE] = CDX_LIT("handshake"),

@@ -28,11 +28,11 @@ struct cdx_organization {
 };
 
 struct cdx_render {
-    const struct cdx_record *rec;      /* where the change came from */
-    const char *record_sha256;         /* hex of rec's value */
-    const char *cluster;               /* for kafka://<cluster>/<topic>/<partition>/<offset> */
+    const struct cdx_record *rec; /* where the change came from */
+    const char *record_sha256;    /* hex of rec's value */
+    const char *cluster;          /* for kafka://<cluster>/<topic>/<partition>/<offset> */
     const struct cdx_change *change;
-    int interaction;                   /* enum cdx_interaction: CREATE, UPDATE, DELETE */
+    int interaction; /* enum cdx_interaction: CREATE, UPDATE, DELETE */
     const struct cdx_text *members;
     size_t members_n;
     struct cdx_organization author;      /* sources[].organization */
@@ -50,15 +50,15 @@ struct cdx_render {
  * Adds to `out`. Errors: CDX_NOMEM (buffer's bound), CDX_INPUT (an address or member key that is empty or holds a line
  * break, more members than a log record holds). Thread: any.
  */
-enum cdx_code cdx_notify_render(const struct cdx_render *r, int level, const char *withheld, struct cdx_buf *out,
-                                struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_notify_render(const struct cdx_render *r, int level, const char *withheld,
+                                struct cdx_buf *out, struct cdx_err *err) CDX_MUST_CHECK;
 
 /* One event of a bundle: its number and its log record as read. */
 struct cdx_event {
     int64_t number;
     int64_t timestamp_ms; /* of the log record: Provenance.recorded */
     const struct cdx_logrec *rec;
-    bool bare;            /* send without focus and content (member left, other incarnation) */
+    bool bare; /* send without focus and content (member left, other incarnation) */
 };
 
 /* What every bundle of this server shares; borrowed. */
@@ -74,8 +74,9 @@ struct cdx_server {
  * Bundle `Subscription/<id>|event|<first>-<last>`; status entry, the `$status` URL; Provenance `<focus>|<number>`.
  * out: appended; id: Bundle.id. Errors: CDX_NOMEM. Thread: any.
  */
-enum cdx_code cdx_notify_cut(const struct cdx_server *server, const struct cdx_sub *sub, const struct cdx_event *events,
-                             size_t n, struct cdx_buf *out, struct cdx_uuid *id, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_notify_cut(const struct cdx_server *server, const struct cdx_sub *sub,
+                             const struct cdx_event *events, size_t n, struct cdx_buf *out,
+                             struct cdx_uuid *id, struct cdx_err *err) CDX_MUST_CHECK;
 
 /* handshake: number = versionId of the subscription; heartbeat: number = due time in ms. It is first and last of the
  * name that Bundle.id is made of. */
@@ -84,8 +85,9 @@ enum cdx_signal { CDX_HANDSHAKE, CDX_HEARTBEAT };
  * status: enum cdx_sub_status shown; counted: events-since-subscription-start; wall_ms: Bundle.timestamp.
  * error_code: code of http://terminology.hl7.org/CodeSystem/subscription-error, or NULL.
  */
-enum cdx_code cdx_notify_signal(const struct cdx_server *server, const struct cdx_sub *sub, enum cdx_signal kind,
-                                int64_t number, int status, int64_t counted, int64_t wall_ms, const char *error_code,
-                                struct cdx_buf *out, struct cdx_uuid *id, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_notify_signal(const struct cdx_server *server, const struct cdx_sub *sub,
+                                enum cdx_signal kind, int64_t number, int status, int64_t counted,
+                                int64_t wall_ms, const char *error_code, struct cdx_buf *out,
+                                struct cdx_uuid *id, struct cdx_err *err) CDX_MUST_CHECK;
 
 #endif

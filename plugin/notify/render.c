@@ -137,7 +137,8 @@ static void add_entry_tail(struct cdx_buf *out, const struct cdx_change *change,
 /* "Organization/x" of one server says nothing to another. */
 static bool absolute(struct cdx_text reference)
 {
-    return memmem(reference.p, reference.n, "://", 3) != NULL || cdx_text_starts(reference, CDX_LIT("urn:"));
+    return memmem(reference.p, reference.n, "://", 3) != NULL ||
+           cdx_text_starts(reference, CDX_LIT("urn:"));
 }
 
 static void add_who(struct cdx_buf *out, const struct cdx_organization *org, struct cdx_text base)
@@ -170,28 +171,34 @@ static void add_coordinates(struct cdx_buf *out, const struct cdx_record *rec)
 }
 
 #define PARTICIPANT "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
-#define US_CORE_PARTICIPANT "http://hl7.org/fhir/us/core/CodeSystem/us-core-provenance-participant-type"
+#define US_CORE_PARTICIPANT                                                                        \
+    "http://hl7.org/fhir/us/core/CodeSystem/us-core-provenance-participant-type"
 
 /* activity, agents and entities of the exchange stamp (davinci.md 3.3). */
 static void add_stamp_end(struct cdx_buf *out, const struct cdx_render *r)
 {
-    ADD(out, "\",\"activity\":{\"coding\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle\","
-             "\"code\":\"transmit\"}]},\"agent\":[{\"type\":{\"coding\":[{\"system\":\"" PARTICIPANT
-             "\",\"code\":\"author\"}]}");
+    ADD(out,
+        "\",\"activity\":{\"coding\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle\","
+        "\"code\":\"transmit\"}]},\"agent\":[{\"type\":{\"coding\":[{\"system\":\"" PARTICIPANT
+        "\",\"code\":\"author\"}]}");
     add_who(out, &r->author, r->change->base);
-    ADD(out, ",{\"type\":{\"coding\":[{\"system\":\"" US_CORE_PARTICIPANT "\",\"code\":\"transmitter\"},"
-             "{\"system\":\"" PARTICIPANT "\",\"code\":\"transmitter\"}]}");
+    ADD(out,
+        ",{\"type\":{\"coding\":[{\"system\":\"" US_CORE_PARTICIPANT "\",\"code\":\"transmitter\"},"
+        "{\"system\":\"" PARTICIPANT "\",\"code\":\"transmitter\"}]}");
     add_who(out, &r->transmitter, cdx_text_z(r->base));
-    ADD(out, "],\"entity\":[{\"role\":\"source\",\"what\":{\"identifier\":{\"system\":\"urn:ietf:rfc:3986\","
-             "\"value\":\"kafka://");
+    ADD(out,
+        "],\"entity\":[{\"role\":\"source\",\"what\":{\"identifier\":{\"system\":\"urn:ietf:rfc:3986\","
+        "\"value\":\"kafka://");
     add_inside(out, cdx_text_z(r->cluster));
     ADD(out, "/");
     add_inside(out, r->rec->topic);
     add_coordinates(out, r->rec);
-    ADD(out, "\"}}},{\"role\":\"source\",\"what\":{\"identifier\":{\"system\":\"urn:ietf:rfc:3986\","
-             "\"value\":\"nih:sha-256;");
+    ADD(out,
+        "\"}}},{\"role\":\"source\",\"what\":{\"identifier\":{\"system\":\"urn:ietf:rfc:3986\","
+        "\"value\":\"nih:sha-256;");
     cdx_buf_add_z(out, r->record_sha256);
-    ADD(out, "\"}}}]},\"request\":{\"method\":\"POST\",\"url\":\"Provenance\"},\"response\":{\"status\":\"201\"}}");
+    ADD(out,
+        "\"}}}]},\"request\":{\"method\":\"POST\",\"url\":\"Provenance\"},\"response\":{\"status\":\"201\"}}");
 }
 
 static void add_stamp(struct parts *parts, const struct cdx_render *r, const char *occurred)
@@ -203,11 +210,12 @@ static void add_stamp(struct parts *parts, const struct cdx_render *r, const cha
     close_part(parts, STAMP_1);
     ADD(out, "\",\"resource\":{\"resourceType\":\"Provenance\",\"id\":\"");
     close_part(parts, STAMP_2);
-    ADD(out, "\",\"meta\":{\"profile\":[\"http://hl7.org/fhir/us/davinci-hrex/StructureDefinition/hrex-provenance\"]},"
-             "\"target\":[{\"reference\":");
+    ADD(out,
+        "\",\"meta\":{\"profile\":[\"http://hl7.org/fhir/us/davinci-hrex/StructureDefinition/hrex-provenance\"]},"
+        "\"target\":[{\"reference\":");
     if (versioned(change))
-        JOIN(out, change->base, CDX_LIT("/"), change->type, CDX_LIT("/"), change->id, CDX_LIT("/_history/"),
-             change->version);
+        JOIN(out, change->base, CDX_LIT("/"), change->type, CDX_LIT("/"), change->id,
+             CDX_LIT("/_history/"), change->version);
     else
         JOIN(out, change->base, CDX_LIT("/"), change->type, CDX_LIT("/"), change->id);
     ADD(out, "}],\"occurredDateTime\":\"");
@@ -219,8 +227,8 @@ static void add_stamp(struct parts *parts, const struct cdx_render *r, const cha
 }
 
 /* A header line; what would end it early, or not be read back, is refused. */
-static enum cdx_code add_line(struct cdx_buf *out, char letter, struct cdx_text value, const char *what,
-                              struct cdx_err *err)
+static enum cdx_code add_line(struct cdx_buf *out, char letter, struct cdx_text value,
+                              const char *what, struct cdx_err *err)
 {
     const char start[] = {letter, ' '};
 
@@ -233,14 +241,15 @@ static enum cdx_code add_line(struct cdx_buf *out, char letter, struct cdx_text 
 }
 
 /* Lines l to s. */
-static enum cdx_code add_lines(struct cdx_buf *out, const struct cdx_render *r, int level, const char *occurred,
-                               struct cdx_text focus, struct cdx_err *err)
+static enum cdx_code add_lines(struct cdx_buf *out, const struct cdx_render *r, int level,
+                               const char *occurred, struct cdx_text focus, struct cdx_err *err)
 {
     static const char letters[] = "eif"; /* in the order of enum cdx_level_of_content */
     enum cdx_code rc;
 
     if (r->members_n > CDX_MAX_LOG_MEMBERS)
-        return cdx_fail(err, CDX_INPUT, "notify: an event names more than %d patients", CDX_MAX_LOG_MEMBERS);
+        return cdx_fail(err, CDX_INPUT, "notify: an event names more than %d patients",
+                        CDX_MAX_LOG_MEMBERS);
     ADD(out, "l ");
     cdx_buf_add(out, &letters[level], 1);
     ADD(out, "\nt ");
@@ -265,13 +274,15 @@ static enum cdx_code add_lines(struct cdx_buf *out, const struct cdx_render *r, 
 /* The resource's own bytes; empty where it has none to show. */
 static struct cdx_text content_of(const struct cdx_render *r, int level, const char *withheld)
 {
-    if (level != CDX_FULL_RESOURCE || withheld != NULL || r->interaction == CDX_DELETE || r->change->json == NULL)
+    if (level != CDX_FULL_RESOURCE || withheld != NULL || r->interaction == CDX_DELETE ||
+        r->change->json == NULL)
         return cdx_text(NULL, 0);
     return cdx_json_raw(r->change->json, r->change->root);
 }
 
 /* Lines e and p, the empty line, and what they measure. */
-static void add_body(struct cdx_buf *out, const struct parts *parts, struct cdx_text content, const char *withheld)
+static void add_body(struct cdx_buf *out, const struct parts *parts, struct cdx_text content,
+                     const char *withheld)
 {
     struct cdx_text head = part(parts, ENTRY_HEAD), tail = part(parts, ENTRY_TAIL);
     size_t resource_n = content.n != 0 ? sizeof RESOURCE - 1 + content.n + 1 : 0;
@@ -301,8 +312,8 @@ static void add_body(struct cdx_buf *out, const struct parts *parts, struct cdx_
                                    parts->end[STAMP_4] - parts->end[ENTRY_TAIL]));
 }
 
-enum cdx_code cdx_notify_render(const struct cdx_render *r, int level, const char *withheld, struct cdx_buf *out,
-                                struct cdx_err *err)
+enum cdx_code cdx_notify_render(const struct cdx_render *r, int level, const char *withheld,
+                                struct cdx_buf *out, struct cdx_err *err)
 {
     struct cdx_text content = content_of(r, level, withheld);
     struct parts parts;

@@ -28,7 +28,7 @@ struct check {
     struct cdx_definitions *defs;
     struct cdx_topics *topics;
     struct cdx_guard *guard;
-    struct cdx_map rosters;  /* names; owned */
+    struct cdx_map rosters; /* names; owned */
     size_t findings, subscriptions, rosters_n;
     struct cdx_buf json;
 };
@@ -57,7 +57,8 @@ static void find_in(struct check *c, const char *file, const char *text)
     find(c, line);
 }
 
-static void each_file(struct check *c, const char *option, char *const *patterns, size_t n, void (*look)(struct check *c, const char *file))
+static void each_file(struct check *c, const char *option, char *const *patterns, size_t n,
+                      void (*look)(struct check *c, const char *file))
 {
     struct cdx_err err = {0};
     char **files = NULL;
@@ -93,12 +94,16 @@ static void look_at_subscription(struct check *c, const char *file)
     if (sub == NULL || (c->topics != NULL && cdx_topics_accepts(c->topics, sub, &err) != CDX_OK))
         find_in(c, file, err.text);
     err = (struct cdx_err){0};
-    if (sub != NULL && c->guard != NULL && cdx_guard_url(c->guard, cdx_text_z(sub->endpoint), &err) != CDX_OK)
+    if (sub != NULL && c->guard != NULL &&
+        cdx_guard_url(c->guard, cdx_text_z(sub->endpoint), &err) != CDX_OK)
         find_in(c, file, err.text);
     if (sub != NULL && client == NULL)
-        find_in(c, file, "Subscription.meta.tag: no client of the configuration is named by system urn:cdex:client; its events go nowhere. Add the tag, or the client");
+        find_in(
+            c, file,
+            "Subscription.meta.tag: no client of the configuration is named by system urn:cdex:client; its events go nowhere. Add the tag, or the client");
     else if (sub != NULL && client->roster[0] == '\0')
-        find_in(c, file, "its client has no roster: nothing may be sent to it. Give the client a `roster`");
+        find_in(c, file,
+                "its client has no roster: nothing may be sent to it. Give the client a `roster`");
     cdx_sub_unref(sub);
     free(text);
 }
@@ -118,7 +123,8 @@ static void look_at_roster(struct check *c, const char *file)
     char *text = cdx_file_read(file, MAX_ROSTER_BYTES, &n, &err), *name = NULL;
 
     c->rosters_n++;
-    if (text == NULL || cdx_roster_read_group(cdx_text(text, n), cdx_conf_single_base(c->conf), count_member, &members, &name, &err) != CDX_OK)
+    if (text == NULL || cdx_roster_read_group(cdx_text(text, n), cdx_conf_single_base(c->conf),
+                                              count_member, &members, &name, &err) != CDX_OK)
         find_in(c, file, err.text);
     else if (cdx_map_get(&c->rosters, cdx_text_z(name)) != NULL)
         find_in(c, file, "Group.id: another file has the same; one roster is one file");
@@ -133,9 +139,13 @@ static void look_at_clients(struct check *c)
     for (size_t i = 0; i < c->conf->clients_n; i++) {
         const struct cdx_client *client = &c->conf->clients[i];
         char line[400];
-        if (client->roster[0] == '\0' || strcmp(client->roster, "*") == 0 || cdx_map_get(&c->rosters, cdx_text_z(client->roster)) != NULL || c->rosters_n == 0)
+        if (client->roster[0] == '\0' || strcmp(client->roster, "*") == 0 ||
+            cdx_map_get(&c->rosters, cdx_text_z(client->roster)) != NULL || c->rosters_n == 0)
             continue;
-        snprintf(line, sizeof line, "clients[%zu].roster: no roster file is named '%s'; until a roster of that name is loaded nothing goes to %s", i, client->roster, client->id);
+        snprintf(
+            line, sizeof line,
+            "clients[%zu].roster: no roster file is named '%s'; until a roster of that name is loaded nothing goes to %s",
+            i, client->roster, client->id);
         find_in(c, c->conf->file, line);
     }
 }
@@ -146,7 +156,9 @@ static void look_at_sources(struct check *c)
         char line[300];
         if (cdx_decode_knows(cdx_text_z(c->conf->sources[i].format)))
             continue;
-        snprintf(line, sizeof line, "sources[%zu].format: '%s' cannot be read by this version; use fhir or auto", i, c->conf->sources[i].format);
+        snprintf(line, sizeof line,
+                 "sources[%zu].format: '%s' cannot be read by this version; use fhir or auto", i,
+                 c->conf->sources[i].format);
         find_in(c, c->conf->file, line);
     }
 }
@@ -174,14 +186,16 @@ static void look_at_all(struct check *c)
     if (cdx_check_kafka_properties(c->conf, find, c) == CDX_NOMEM)
         find_in(c, "kafka", "out of memory");
     look_at_sources(c);
-    c->guard = cdx_guard_create((const char *const *)c->conf->push_allow, c->conf->push_allow_n, c->conf->push_http, &err);
+    c->guard = cdx_guard_create((const char *const *)c->conf->push_allow, c->conf->push_allow_n,
+                                c->conf->push_http, &err);
     if (c->guard == NULL)
         find_in(c, c->conf->file, err.text);
     load_definitions(c);
     if (c->topics != NULL)
         each_file(c, "topics", c->conf->topics, c->conf->topics_n, look_at_topic);
     each_file(c, "rosters", c->conf->rosters, c->conf->rosters_n, look_at_roster);
-    each_file(c, "subscriptions", c->conf->subscriptions, c->conf->subscriptions_n, look_at_subscription);
+    each_file(c, "subscriptions", c->conf->subscriptions, c->conf->subscriptions_n,
+              look_at_subscription);
     look_at_clients(c);
 }
 
@@ -190,10 +204,12 @@ static void conclude(struct check *c)
     size_t topics = c->topics != NULL ? cdx_topics_count(c->topics) : 0;
 
     if (c->args->json)
-        printf("{\"findings\":[%.*s],\"topics\":%zu,\"subscriptions\":%zu,\"rosters\":%zu}\n", CDX_TEXT(cdx_buf_text(&c->json)), topics, c->subscriptions, c->rosters_n);
+        printf("{\"findings\":[%.*s],\"topics\":%zu,\"subscriptions\":%zu,\"rosters\":%zu}\n",
+               CDX_TEXT(cdx_buf_text(&c->json)), topics, c->subscriptions, c->rosters_n);
     else if (c->findings == 0)
-        printf("%s: fine: %zu topics, %zu subscriptions, %zu rosters. Next: cdex-push topics --config %s\n", c->args->config, topics, c->subscriptions, c->rosters_n,
-               c->args->config);
+        printf(
+            "%s: fine: %zu topics, %zu subscriptions, %zu rosters. Next: cdex-push topics --config %s\n",
+            c->args->config, topics, c->subscriptions, c->rosters_n, c->args->config);
     else
         printf("%zu finding%s\n", c->findings, c->findings == 1 ? "" : "s");
 }

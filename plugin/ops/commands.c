@@ -12,17 +12,20 @@ const struct cdx_command cdx_commands[] = {
      "SIGHUP reads subscriptions, rosters and topics again. The ops port serves /livez, /readyz and /metrics.\n"
      "Before the first run: cdex-push check, then cdex-push topics --create.",
      "--config --root --log-json --verbose", cdx_ops_run},
-    {"check", "say everything that is wrong in the configuration, its topics, subscriptions and rosters",
+    {"check",
+     "say everything that is wrong in the configuration, its topics, subscriptions and rosters",
      "Nothing is sent anywhere and no broker is asked. Exit 1 when there was a finding.\n"
      "--options prints the name of every option, --document the reference as a Markdown table.",
      "--config --root --json --options --document", cdx_ops_check},
     {"topics", "verify the Kafka topics that cdex-push needs, or create them",
      "Without --create it only looks. Exit 1 when one is missing or differs in cleanup.policy, retention.ms or max.message.bytes.",
      "--config --root --create --json", cdx_ops_topics},
-    {"lag", "where every subscription stands: status, counted, delivered, lag in events and seconds",
+    {"lag",
+     "where every subscription stands: status, counted, delivered, lag in events and seconds",
      "Reads the committed cursors, statuses and the log's ends from Kafka; the processes that run are not asked.",
      "--config --root --json --subscription", cdx_ops_lag},
-    {"demo", "the main job in one process, nothing to install: a hospital's feed, three payers, an outage, a poison record",
+    {"demo",
+     "the main job in one process, nothing to install: a hospital's feed, three payers, an outage, a poison record",
      "Starts librdkafka's mock cluster inside the process (in memory, a few MB a partition: for trial only), three endpoints on\n"
      "loopback and the gateway between them, shows a live table, and ends with a summary that adds up.",
      "--root --data --out --json --log-json --verbose", cdx_ops_demo},
@@ -33,8 +36,11 @@ static const struct option_row {
     const char *name, *value, *help; /* value: what it takes, NULL: nothing */
     size_t at;                       /* in struct cdx_args */
 } option_rows[] = {
-    {"--config", "FILE", "the configuration (default cdex-push.json)", offsetof(struct cdx_args, config)},
-    {"--root", "DIR", "the folder that holds topics/ and mappings/ (default: found beside the program)", offsetof(struct cdx_args, root)},
+    {"--config", "FILE", "the configuration (default cdex-push.json)",
+     offsetof(struct cdx_args, config)},
+    {"--root", "DIR",
+     "the folder that holds topics/ and mappings/ (default: found beside the program)",
+     offsetof(struct cdx_args, root)},
     {"--data", "DIR", "the sample feed", offsetof(struct cdx_args, data)},
     {"--out", "DIR", "where notifications are written", offsetof(struct cdx_args, out)},
     {"--subscription", "ID", "only this one", offsetof(struct cdx_args, subscription)},
@@ -48,8 +54,11 @@ static const struct option_row {
 
 static void help_all(FILE *out)
 {
-    fprintf(out, "cdex-push " CDX_VERSION ": EHR change events on Kafka become FHIR Subscription notifications, pushed to payers\n"
-                 "in order, with provenance, and nothing lost.\n\nusage: cdex-push COMMAND [OPTIONS]\n\n");
+    fprintf(
+        out,
+        "cdex-push " CDX_VERSION
+        ": EHR change events on Kafka become FHIR Subscription notifications, pushed to payers\n"
+        "in order, with provenance, and nothing lost.\n\nusage: cdex-push COMMAND [OPTIONS]\n\n");
     for (size_t i = 0; i < cdx_commands_n; i++)
         fprintf(out, "  %-8s %s\n", cdx_commands[i].name, cdx_commands[i].summary);
     fprintf(out, "\ncdex-push COMMAND --help tells more. Start with: cdex-push demo\n");
@@ -69,7 +78,9 @@ static void help_one(FILE *out, const struct cdx_command *c)
     for (size_t i = 0; i < sizeof option_rows / sizeof *option_rows; i++)
         if (takes(c, option_rows[i].name)) {
             char left[40];
-            snprintf(left, sizeof left, "%s%s%s", option_rows[i].name, option_rows[i].value ? " " : "", option_rows[i].value ? option_rows[i].value : "");
+            snprintf(left, sizeof left, "%s%s%s", option_rows[i].name,
+                     option_rows[i].value ? " " : "",
+                     option_rows[i].value ? option_rows[i].value : "");
             fprintf(out, "  %-20s %s\n", left, option_rows[i].help);
         }
     fprintf(out, "\nexit: 0 success, 1 a finding, 2 wrong use\n");
@@ -105,7 +116,8 @@ int cdx_ops_main(int argc, char **argv)
     struct cdx_args args = {.config = "cdex-push.json"};
     const struct cdx_command *c = NULL;
 
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         help_all(argc < 2 ? stderr : stdout);
         return argc < 2 ? CDX_EXIT_USE : CDX_EXIT_OK;
     }
@@ -135,12 +147,14 @@ static bool is_root(const char *dir)
 {
     char path[4096];
 
-    return snprintf(path, sizeof path, "%s/topics/kafka/topics.json", dir) < (int)sizeof path && access(path, R_OK) == 0;
+    return snprintf(path, sizeof path, "%s/topics/kafka/topics.json", dir) < (int)sizeof path &&
+           access(path, R_OK) == 0;
 }
 
 char *cdx_ops_root(const struct cdx_args *args)
 {
-    static const char *const beside[] = {"", "/..", "/../..", "/../share/cdex-push", "/../../share/cdex-push"};
+    static const char *const beside[] = {"", "/..", "/../..", "/../share/cdex-push",
+                                         "/../../share/cdex-push"};
     char self[4096], dir[4200];
     ssize_t n;
 

@@ -24,12 +24,12 @@
 #define READ_MS 30000
 
 struct position {
-    char *id;           /* owned */
+    char *id; /* owned */
     int32_t partition;
     bool has_cursor;
     struct cdx_cursor cursor;
-    int64_t counted;    /* by the log's end */
-    int64_t head_ms;    /* age of the first undelivered record; 0 unknown */
+    int64_t counted; /* by the log's end */
+    int64_t head_ms; /* age of the first undelivered record; 0 unknown */
 };
 
 struct lag {
@@ -39,7 +39,7 @@ struct lag {
     struct cdx_subs subs;
     struct cdx_map positions; /* struct position by id */
     int32_t partitions;
-    int64_t checkpoint;       /* of the partition at hand */
+    int64_t checkpoint; /* of the partition at hand */
     struct cdx_err *err;
 };
 
@@ -50,7 +50,8 @@ static struct position *position_of(struct lag *l, struct cdx_text id, bool make
     if (p != NULL || !make)
         return p;
     p = calloc(1, sizeof *p);
-    if (p == NULL || (p->id = strndup(id.p, id.n)) == NULL || !cdx_map_put(&l->positions, cdx_text_z(p->id), p))
+    if (p == NULL || (p->id = strndup(id.p, id.n)) == NULL ||
+        !cdx_map_put(&l->positions, cdx_text_z(p->id), p))
         return NULL;
     p->cursor.next_offset = CDX_NO_OFFSET;
     return p;
@@ -63,7 +64,8 @@ static bool take_subscription(void *arg, const struct cdx_record *rec)
 
     if (rec->key.p == NULL || rec->key.n == 0 || rec->key.p[0] == '#')
         return true;
-    return cdx_subs_apply(&l->subs, rec->key, rec->value, rec->offset, rec->timestamp_ms, NULL, &ignored) != CDX_NOMEM;
+    return cdx_subs_apply(&l->subs, rec->key, rec->value, rec->offset, rec->timestamp_ms, NULL,
+                          &ignored) != CDX_NOMEM;
 }
 
 static bool take_cursor(void *arg, const struct cdx_record *rec)
@@ -95,7 +97,8 @@ static bool count_record(void *arg, const struct cdx_record *rec)
         if (p->cursor.next_offset == CDX_NO_OFFSET)
             p->cursor.next_offset = rec->offset;
     }
-    if (p->head_ms == 0 && p->cursor.next_offset != CDX_NO_OFFSET && rec->offset >= p->cursor.next_offset)
+    if (p->head_ms == 0 && p->cursor.next_offset != CDX_NO_OFFSET &&
+        rec->offset >= p->cursor.next_offset)
         p->head_ms = rec->timestamp_ms;
     return true;
 }
@@ -111,7 +114,8 @@ static enum cdx_code read_log(struct lag *l)
     for (int32_t k = 0; rc == CDX_OK && k < l->partitions; k++)
         places[k] = (struct cdx_place){cdx_bus_topic(l->bus, CDX_T_NOTIFICATIONS), k, INT64_MAX};
     while (rc == CDX_OK && (p = cdx_map_next(&l->positions, &i)) != NULL) {
-        int64_t from = p->cursor.next_offset != CDX_NO_OFFSET ? p->cursor.next_offset : p->cursor.counted_offset + 1;
+        int64_t from = p->cursor.next_offset != CDX_NO_OFFSET ? p->cursor.next_offset
+                                                              : p->cursor.counted_offset + 1;
         if (p->has_cursor && p->partition < l->partitions && from < places[p->partition].offset)
             places[p->partition].offset = from;
     }
@@ -131,7 +135,8 @@ static enum cdx_code read_log(struct lag *l)
     return rc;
 }
 
-static enum cdx_code read_topic(struct lag *l, enum cdx_topic topic, bool (*each)(void *arg, const struct cdx_record *rec))
+static enum cdx_code read_topic(struct lag *l, enum cdx_topic topic,
+                                bool (*each)(void *arg, const struct cdx_record *rec))
 {
     const char *name = cdx_bus_topic(l->bus, topic);
     int32_t n = cdx_consumer_partitions(l->reader, name, l->err);
@@ -150,31 +155,41 @@ static enum cdx_code read_topic(struct lag *l, enum cdx_topic topic, bool (*each
 
 static int by_id(const void *a, const void *b)
 {
-    return strcmp((*(const struct cdx_sub_entry *const *)a)->id, (*(const struct cdx_sub_entry *const *)b)->id);
+    return strcmp((*(const struct cdx_sub_entry *const *)a)->id,
+                  (*(const struct cdx_sub_entry *const *)b)->id);
 }
 
 static void print_row(const struct lag *l, const struct cdx_sub_entry *e, bool first)
 {
     const struct position *p = cdx_map_get(&l->positions, cdx_text_z(e->id));
-    int64_t now = cdx_wall_ms(&cdx_clock_system), delivered = p != NULL ? p->cursor.delivered : 0, counted = p != NULL ? p->counted : 0;
-    double seconds = p != NULL && counted > delivered && p->head_ms > 0 && now > p->head_ms ? (double)(now - p->head_ms) / 1000 : 0;
-    const char *error = e->refused != NULL ? e->refused : cdx_sub_answered(e) && e->status.error != NULL ? e->status.error : "";
+    int64_t now = cdx_wall_ms(&cdx_clock_system), delivered = p != NULL ? p->cursor.delivered : 0,
+            counted = p != NULL ? p->counted : 0;
+    double seconds = p != NULL && counted > delivered && p->head_ms > 0 && now > p->head_ms
+                         ? (double)(now - p->head_ms) / 1000
+                         : 0;
+    const char *error = e->refused != NULL                               ? e->refused
+                        : cdx_sub_answered(e) && e->status.error != NULL ? e->status.error
+                                                                         : "";
     const char *status = e->refused != NULL ? "refused" : cdx_sub_status_text(cdx_sub_shown(e));
 
     if (l->args->json) {
         struct cdx_buf b;
         cdx_buf_init(&b, 65536);
         cdx_buf_add_json(&b, cdx_text_z(error));
-        printf("%s{\"subscription\":\"%s\",\"status\":\"%s\",\"partition\":%d,\"counted\":%" PRId64 ",\"delivered\":%" PRId64 ",\"lagEvents\":%" PRId64
+        printf("%s{\"subscription\":\"%s\",\"status\":\"%s\",\"partition\":%d,\"counted\":%" PRId64
+               ",\"delivered\":%" PRId64 ",\"lagEvents\":%" PRId64
                ",\"lagSeconds\":%.3f,\"error\":%.*s}",
-               first ? "[" : ",\n ", e->id, status, e->sub != NULL ? (int)e->sub->partition : -1, counted, delivered, counted - delivered, seconds, CDX_TEXT(cdx_buf_text(&b)));
+               first ? "[" : ",\n ", e->id, status, e->sub != NULL ? (int)e->sub->partition : -1,
+               counted, delivered, counted - delivered, seconds, CDX_TEXT(cdx_buf_text(&b)));
         cdx_buf_fini(&b);
         return;
     }
     if (first)
-        printf("%-32s %-10s %9s %10s %10s %8s %9s  %s\n", "subscription", "status", "partition", "counted", "delivered", "lag", "lag s", "error");
-    printf("%-32s %-10s %9d %10" PRId64 " %10" PRId64 " %8" PRId64 " %9.1f  %s\n", e->id, status, e->sub != NULL ? (int)e->sub->partition : -1, counted, delivered,
-           counted - delivered, seconds, error);
+        printf("%-32s %-10s %9s %10s %10s %8s %9s  %s\n", "subscription", "status", "partition",
+               "counted", "delivered", "lag", "lag s", "error");
+    printf("%-32s %-10s %9d %10" PRId64 " %10" PRId64 " %8" PRId64 " %9.1f  %s\n", e->id, status,
+           e->sub != NULL ? (int)e->sub->partition : -1, counted, delivered, counted - delivered,
+           seconds, error);
 }
 
 /* False: the one that was asked for is not known. */
@@ -184,7 +199,8 @@ static bool print_all(const struct lag *l)
     size_t i = 0, n = 0;
 
     while (rows != NULL && (e = cdx_map_next(&l->subs.by_id, &i)) != NULL)
-        if ((e->sub != NULL || e->refused != NULL) && (l->args->subscription == NULL || strcmp(l->args->subscription, e->id) == 0))
+        if ((e->sub != NULL || e->refused != NULL) &&
+            (l->args->subscription == NULL || strcmp(l->args->subscription, e->id) == 0))
             rows[n++] = e;
     if (rows != NULL)
         qsort(rows, n, sizeof *rows, by_id);
@@ -193,7 +209,8 @@ static bool print_all(const struct lag *l)
     if (l->args->json)
         printf(n > 0 ? "]\n" : "[]\n");
     else if (n == 0 && l->args->subscription == NULL)
-        printf("no subscriptions yet: name files in the configuration's `subscriptions`, or create them by REST\n");
+        printf(
+            "no subscriptions yet: name files in the configuration's `subscriptions`, or create them by REST\n");
     free(rows);
     return n > 0 || l->args->subscription == NULL;
 }
@@ -215,11 +232,12 @@ int cdx_ops_lag(const struct cdx_args *args)
 
     cdx_log_setup(CDX_ERROR, false);
     if (conf != NULL)
-        l.bus = cdx_bus_create((const struct cdx_bus_property *)conf->kafka, conf->kafka_n, conf->prefix, "lag", conf->embedded, &err);
+        l.bus = cdx_bus_create((const struct cdx_bus_property *)conf->kafka, conf->kafka_n,
+                               conf->prefix, "lag", conf->embedded, &err);
     if (l.bus != NULL)
         l.reader = cdx_consumer_open(l.bus, "lag", (struct cdx_prefetch){16384, 10}, &err);
-    if (l.reader != NULL && read_topic(&l, CDX_T_SUBSCRIPTIONS, take_subscription) == CDX_OK && read_topic(&l, CDX_T_CURSORS, take_cursor) == CDX_OK &&
-        read_log(&l) == CDX_OK) {
+    if (l.reader != NULL && read_topic(&l, CDX_T_SUBSCRIPTIONS, take_subscription) == CDX_OK &&
+        read_topic(&l, CDX_T_CURSORS, take_cursor) == CDX_OK && read_log(&l) == CDX_OK) {
         if (print_all(&l))
             rc = CDX_EXIT_OK;
         else

@@ -10,19 +10,20 @@ enum cdx_exit { CDX_EXIT_OK = 0, CDX_EXIT_FINDING = 1, CDX_EXIT_USE = 2 };
 
 /* What was given on the command line; all borrowed from argv. */
 struct cdx_args {
-    const char *config;   /* --config; "cdex-push.json" */
-    const char *data;     /* --data; NULL */
-    const char *out;      /* --out; NULL */
-    const char *root;     /* --root: where topics/ and mappings/ lie; NULL: beside the program or the working directory */
+    const char *config; /* --config; "cdex-push.json" */
+    const char *data;   /* --data; NULL */
+    const char *out;    /* --out; NULL */
+    const char *
+        root; /* --root: where topics/ and mappings/ lie; NULL: beside the program or the working directory */
     const char *subscription; /* --subscription; NULL */
     bool json, log_json, verbose, quiet, create, options, document;
 };
 
 struct cdx_command {
     const char *name;
-    const char *summary;  /* one line */
-    const char *help;     /* some lines: what it does, what to do next, an example */
-    const char *options;  /* names of the options that it takes, separated by spaces */
+    const char *summary; /* one line */
+    const char *help;    /* some lines: what it does, what to do next, an example */
+    const char *options; /* names of the options that it takes, separated by spaces */
     int (*run)(const struct cdx_args *args); /* an enum cdx_exit */
 };
 extern const struct cdx_command cdx_commands[];

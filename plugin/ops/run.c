@@ -53,14 +53,16 @@ static bool is_ready(void *arg, char *why, size_t n)
 }
 
 /* One gauge family over all standings. */
-static void gauge(struct cdx_buf *out, const char *name, const char *help, const struct cdx_standing *st, size_t n,
+static void gauge(struct cdx_buf *out, const char *name, const char *help,
+                  const struct cdx_standing *st, size_t n,
                   double (*value)(const struct cdx_standing *st, int64_t now))
 {
     int64_t now = cdx_wall_ms(&cdx_clock_system);
 
     cdx_metrics_family(out, name, "gauge", help);
     for (size_t i = 0; i < n; i++) {
-        struct cdx_label labels[] = {{"subscription", cdx_text_z(st[i].id)}, {"endpoint", cdx_text_z(st[i].endpoint)}};
+        struct cdx_label labels[] = {{"subscription", cdx_text_z(st[i].id)},
+                                     {"endpoint", cdx_text_z(st[i].endpoint)}};
         cdx_metrics_sample(out, name, labels, CDX_COUNT(labels), value(&st[i], now));
     }
 }
@@ -82,12 +84,15 @@ static double delivered(const struct cdx_standing *st, int64_t now)
     return (double)st->delivered;
 }
 
-static void states(struct cdx_buf *out, const char *name, const char *help, const char *key, const struct cdx_standing *st, size_t n,
+static void states(struct cdx_buf *out, const char *name, const char *help, const char *key,
+                   const struct cdx_standing *st, size_t n,
                    const char *(*word)(const struct cdx_standing *st))
 {
     cdx_metrics_family(out, name, "gauge", help);
     for (size_t i = 0; i < n; i++) {
-        struct cdx_label labels[] = {{"subscription", cdx_text_z(st[i].id)}, {"endpoint", cdx_text_z(st[i].endpoint)}, {key, cdx_text_z(word(&st[i]))}};
+        struct cdx_label labels[] = {{"subscription", cdx_text_z(st[i].id)},
+                                     {"endpoint", cdx_text_z(st[i].endpoint)},
+                                     {key, cdx_text_z(word(&st[i]))}};
         cdx_metrics_sample(out, name, labels, CDX_COUNT(labels), 1);
     }
 }
@@ -114,12 +119,19 @@ static void per_subscription(void *arg, struct cdx_buf *out)
     size_t n = 0;
 
     if (cdx_flow_standings(d->flow, &st, &n, NULL) == CDX_OK) {
-        gauge(out, "cdex_subscription_lag_events", "Events counted and not delivered", st, n, lag_events);
-        gauge(out, "cdex_subscription_lag_seconds", "Age of the first undelivered event", st, n, lag_seconds);
-        gauge(out, "cdex_subscription_delivered_number", "Number up to which everything is delivered or reported as gone", st, n, delivered);
-        states(out, "cdex_subscription_status", "Status shown, 1 for the one in force", "status", st, n, status_word);
-        states(out, "cdex_subscription_feed", "Where its next record comes from, 1 for the one in force", "feed", st, n, feed_word);
-        states(out, "cdex_endpoint_state", "Breaker of its endpoint, 1 for the one in force", "state", st, n, breaker_word);
+        gauge(out, "cdex_subscription_lag_events", "Events counted and not delivered", st, n,
+              lag_events);
+        gauge(out, "cdex_subscription_lag_seconds", "Age of the first undelivered event", st, n,
+              lag_seconds);
+        gauge(out, "cdex_subscription_delivered_number",
+              "Number up to which everything is delivered or reported as gone", st, n, delivered);
+        states(out, "cdex_subscription_status", "Status shown, 1 for the one in force", "status",
+               st, n, status_word);
+        states(out, "cdex_subscription_feed",
+               "Where its next record comes from, 1 for the one in force", "feed", st, n,
+               feed_word);
+        states(out, "cdex_endpoint_state", "Breaker of its endpoint, 1 for the one in force",
+               "state", st, n, breaker_word);
     }
     free(st);
 }
@@ -131,7 +143,8 @@ static void write_metrics(void *arg, struct cdx_buf *out)
 
 /* -- starting ----------------------------------------------------------------------------------------------------- */
 
-static void topic_made(void *arg, const struct cdx_topic_spec *spec, enum cdx_topic_state state, const char *text)
+static void topic_made(void *arg, const struct cdx_topic_spec *spec, enum cdx_topic_state state,
+                       const char *text)
 {
     (void)arg;
     cdx_log(CDX_DEBUG, "embedded.topic", text, CDX_KV("topic", spec->name), CDX_KN("state", state));
@@ -141,20 +154,25 @@ static void topic_made(void *arg, const struct cdx_topic_spec *spec, enum cdx_to
 static bool make_embedded_topics(struct daemon *d, const struct cdx_args *args, struct cdx_err *err)
 {
     char *root = cdx_ops_root(args);
-    struct cdx_kafka_topics *topics = cdx_kafka_topics_load(root != NULL ? root : ".", d->conf, err);
-    bool ok = topics != NULL && cdx_bus_topics(d->bus, topics->specs, topics->specs_n, true, topic_made, NULL, err) == CDX_OK;
+    struct cdx_kafka_topics *topics =
+        cdx_kafka_topics_load(root != NULL ? root : ".", d->conf, err);
+    bool ok = topics != NULL && cdx_bus_topics(d->bus, topics->specs, topics->specs_n, true,
+                                               topic_made, NULL, err) == CDX_OK;
 
     for (size_t i = 0; ok && i < d->conf->sources_n; i++)
         for (size_t k = 0; ok && k < d->conf->sources[i].topics_n; k++) {
-            struct cdx_topic_spec spec = {.name = d->conf->sources[i].topics[k], .partitions = 4, .replication = 1};
+            struct cdx_topic_spec spec = {
+                .name = d->conf->sources[i].topics[k], .partitions = 4, .replication = 1};
             if (spec.name[0] != '^')
                 ok = cdx_bus_topics(d->bus, &spec, 1, true, topic_made, NULL, err) == CDX_OK;
         }
     cdx_kafka_topics_free(topics);
     free(root);
     if (ok)
-        cdx_log(CDX_WARN, "embedded", "Kafka is inside this process: in memory, a few MB a partition, transactions not isolated; for trial only",
-                CDX_KV("bootstrap", cdx_bus_bootstrap(d->bus)));
+        cdx_log(
+            CDX_WARN, "embedded",
+            "Kafka is inside this process: in memory, a few MB a partition, transactions not isolated; for trial only",
+            CDX_KV("bootstrap", cdx_bus_bootstrap(d->bus)));
     return ok;
 }
 
@@ -165,7 +183,8 @@ static bool start(struct daemon *d, const struct cdx_args *args, struct cdx_err 
     d->conf = cdx_conf_load(args->config, say, NULL, err);
     if (d->conf == NULL)
         return false;
-    d->bus = cdx_bus_create((const struct cdx_bus_property *)d->conf->kafka, d->conf->kafka_n, d->conf->prefix, d->conf->instance, d->conf->embedded, err);
+    d->bus = cdx_bus_create((const struct cdx_bus_property *)d->conf->kafka, d->conf->kafka_n,
+                            d->conf->prefix, d->conf->instance, d->conf->embedded, err);
     if (d->bus == NULL || (d->conf->embedded && !make_embedded_topics(d, args, err)))
         return false;
     d->flow = cdx_flow_create(d->conf, d->bus, &cdx_clock_system, err);
@@ -174,7 +193,8 @@ static bool start(struct daemon *d, const struct cdx_args *args, struct cdx_err 
     d->http = cdx_ops_http_create(d->conf->ops_host, d->conf->ops_port, &handler, err);
     if (d->http == NULL || cdx_flow_start(d->flow, err) != CDX_OK)
         return false;
-    cdx_log(CDX_INFO, "run.started", "", CDX_KV("version", CDX_VERSION), CDX_KV("instance", d->conf->instance), CDX_KV("kafka", cdx_bus_bootstrap(d->bus)),
+    cdx_log(CDX_INFO, "run.started", "", CDX_KV("version", CDX_VERSION),
+            CDX_KV("instance", d->conf->instance), CDX_KV("kafka", cdx_bus_bootstrap(d->bus)),
             CDX_KV("ops_host", d->conf->ops_host), CDX_KN("ops_port", cdx_ops_http_port(d->http)));
     return true;
 }
@@ -191,7 +211,8 @@ static int wait_for_end(struct daemon *d, const sigset_t *signals)
         if (sig == SIGTERM || sig == SIGINT)
             return CDX_EXIT_OK;
         if (sig == SIGHUP) {
-            cdx_log(CDX_INFO, "run.reload", "topics, subscriptions and rosters are read again", CDX_KV("file", d->conf->file));
+            cdx_log(CDX_INFO, "run.reload", "topics, subscriptions and rosters are read again",
+                    CDX_KV("file", d->conf->file));
             cdx_flow_reload(d->flow);
         }
         if (looks % TRIM_EVERY == 0)
@@ -238,10 +259,14 @@ int cdx_ops_run(const struct cdx_args *args)
         fprintf(stderr, "cdex-push run: %s\n", err.text);
     } else {
         rc = wait_for_end(&d, &signals);
-        cdx_log(CDX_INFO, "run.stopping", "no new requests; waiting for answers, then the cursors are flushed", CDX_KN("at_most_ms", STOP_MS));
+        cdx_log(CDX_INFO, "run.stopping",
+                "no new requests; waiting for answers, then the cursors are flushed",
+                CDX_KN("at_most_ms", STOP_MS));
         sigprocmask(SIG_UNBLOCK, &signals, NULL); /* a second signal ends at once */
         if (!cdx_flow_stop(d.flow, STOP_MS)) {
-            cdx_log(CDX_ERROR, "run.stop", "a thread did not end in time; nothing is lost, some events may be sent again", CDX_KN("after_ms", STOP_MS));
+            cdx_log(CDX_ERROR, "run.stop",
+                    "a thread did not end in time; nothing is lost, some events may be sent again",
+                    CDX_KN("after_ms", STOP_MS));
             _exit(rc == CDX_EXIT_OK ? CDX_EXIT_FINDING : rc);
         }
         cdx_log(CDX_INFO, "run.stopped", "", CDX_KV("instance", d.conf->instance));

@@ -33,9 +33,25 @@
 
 /* delivery.md 9, subscriptions.md 1.15 [D], RFC 9110 7.6.1 */
 static const char *const reserved[] = {
-    "content-type", "user-agent", "webhook-id", "webhook-timestamp", "webhook-signature", "idempotency-key",
-    "traceparent", "tracestate", "host", "content-length", "transfer-encoding", "connection", "te", "upgrade",
-    "keep-alive", "proxy-connection", "proxy-authorization", "trailer", "expect",
+    "content-type",
+    "user-agent",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+    "idempotency-key",
+    "traceparent",
+    "tracestate",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "te",
+    "upgrade",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "trailer",
+    "expect",
 };
 
 bool cdx_endpoint_header_ok(const char *line)
@@ -149,10 +165,11 @@ static bool add_headers(struct cdx_endpoint *ep, const struct cdx_sub *sub)
     return true;
 }
 
-struct cdx_endpoint *cdx_endpoint_create(char *key, const struct cdx_sub *sub, const struct cdx_push_conf *conf,
-                                         const struct cdx_hold_conf *hold_conf, const struct cdx_load *load,
-                                         const struct cdx_guard *guard, const struct cdx_clock *clock,
-                                         struct cdx_err *err)
+struct cdx_endpoint *cdx_endpoint_create(char *key, const struct cdx_sub *sub,
+                                         const struct cdx_push_conf *conf,
+                                         const struct cdx_hold_conf *hold_conf,
+                                         const struct cdx_load *load, const struct cdx_guard *guard,
+                                         const struct cdx_clock *clock, struct cdx_err *err)
 {
     struct cdx_endpoint *ep = calloc(1, sizeof *ep);
     struct cdx_text url = cdx_text_z(sub->endpoint);
@@ -168,11 +185,13 @@ struct cdx_endpoint *cdx_endpoint_create(char *key, const struct cdx_sub *sub, c
     ep->load = load;
     ep->guard = guard;
     ep->url = strdup(sub->endpoint);
-    ep->id = ep->conf != NULL && ep->conf->id != NULL ? strdup(ep->conf->id) : origin(sub->endpoint);
+    ep->id =
+        ep->conf != NULL && ep->conf->id != NULL ? strdup(ep->conf->id) : origin(sub->endpoint);
     ep->tls = url.n > 8 && strncasecmp(url.p, "https://", 8) == 0;
     cdx_hold_init(&ep->hold, hold_conf, conf->seed ^ cdx_hash(key, strlen(key), 0));
-    cdx_limit_init(&ep->limit, ep->conf != NULL && ep->conf->max_in_flight > 0 ? ep->conf->max_in_flight
-                                                                                : MAX_IN_FLIGHT);
+    cdx_limit_init(&ep->limit, ep->conf != NULL && ep->conf->max_in_flight > 0
+                                   ? ep->conf->max_in_flight
+                                   : MAX_IN_FLIGHT);
     if (cdx_guard_url(guard, url, &ep->refusal) == CDX_OK)
         ep->refusal.code = CDX_OK;
     if (ep->url == NULL || ep->id == NULL || !add_headers(ep, sub)) {
@@ -207,8 +226,9 @@ static void note_breaker(const struct cdx_endpoint *ep, const char *from)
 
     if (from == to)
         return;
-    cdx_log(ep->hold.state == CDX_OPEN ? CDX_WARN : CDX_INFO, "push.breaker", "", CDX_KV("endpoint", ep->id),
-            CDX_KV("from", from), CDX_KV("to", to), CDX_KV("why", ep->hold.detail != NULL ? ep->hold.detail : ""));
+    cdx_log(ep->hold.state == CDX_OPEN ? CDX_WARN : CDX_INFO, "push.breaker", "",
+            CDX_KV("endpoint", ep->id), CDX_KV("from", from), CDX_KV("to", to),
+            CDX_KV("why", ep->hold.detail != NULL ? ep->hold.detail : ""));
 }
 
 struct cdx_hold_ticket cdx_endpoint_started(struct cdx_endpoint *ep)
@@ -222,8 +242,9 @@ struct cdx_hold_ticket cdx_endpoint_started(struct cdx_endpoint *ep)
     return ticket;
 }
 
-void cdx_endpoint_ended(struct cdx_endpoint *ep, struct cdx_hold_ticket ticket, const struct cdx_outcome_row *row,
-                        struct cdx_verdict *v, uint64_t key, int64_t rtt_us)
+void cdx_endpoint_ended(struct cdx_endpoint *ep, struct cdx_hold_ticket ticket,
+                        const struct cdx_outcome_row *row, struct cdx_verdict *v, uint64_t key,
+                        int64_t rtt_us)
 {
     const char *from = cdx_endpoint_state(ep);
     struct cdx_hold_effect effect;
@@ -276,7 +297,8 @@ int64_t cdx_endpoint_retry_after_wall_ms(const struct cdx_endpoint *ep)
 
 void cdx_endpoint_restore(struct cdx_endpoint *ep, int64_t retry_after_wall_ms)
 {
-    cdx_hold_restore(&ep->hold, retry_after_wall_ms, cdx_mono_ms(ep->clock), cdx_wall_ms(ep->clock));
+    cdx_hold_restore(&ep->hold, retry_after_wall_ms, cdx_mono_ms(ep->clock),
+                     cdx_wall_ms(ep->clock));
 }
 
 enum cdx_health cdx_endpoint_health(const struct cdx_endpoint *ep)
@@ -305,7 +327,8 @@ void cdx_endpoint_refused(struct cdx_endpoint *ep, const char *detail)
 {
     static const struct cdx_exchange blocked = {.transport = CDX_T_BLOCKED};
     const struct cdx_outcome_row *row = cdx_outcome_of(&blocked);
-    struct cdx_verdict v = {.outcome = row->outcome, .error_code = row->error_code, .retry_after_ms = -1};
+    struct cdx_verdict v = {
+        .outcome = row->outcome, .error_code = row->error_code, .retry_after_ms = -1};
     struct cdx_hold_ticket ticket = {.wave = ep->hold.wave};
 
     snprintf(ep->refused_detail, sizeof ep->refused_detail, "%s", detail);
@@ -324,7 +347,8 @@ int cdx_endpoint_in_flight(const struct cdx_endpoint *ep)
 
 const char *cdx_endpoint_state(const struct cdx_endpoint *ep)
 {
-    static const char *const words[] = {[CDX_CLOSED] = "closed", [CDX_OPEN] = "open", [CDX_HALF_OPEN] = "half-open"};
+    static const char *const words[] = {
+        [CDX_CLOSED] = "closed", [CDX_OPEN] = "open", [CDX_HALF_OPEN] = "half-open"};
 
     return words[ep->hold.state];
 }

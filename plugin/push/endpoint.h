@@ -34,24 +34,25 @@ struct cdx_endpoint {
     const struct cdx_load *load;
     const struct cdx_guard *guard;
     bool tls;
-    struct curl_slist *headers;           /* owned: the static lines; requests link their own before them */
+    struct curl_slist *headers; /* owned: the static lines; requests link their own before them */
     struct cdx_hold hold;
     struct cdx_limit limit;
-    struct cdx_err refusal;               /* the guard's word on the URL; code CDX_OK: it may be dialled */
-    char refused_detail[192];             /* what cdx_endpoint_refused was told */
-    bool new_connection;                  /* the next request wants one (421) */
+    struct cdx_err refusal;   /* the guard's word on the URL; code CDX_OK: it may be dialled */
+    char refused_detail[192]; /* what cdx_endpoint_refused was told */
+    bool new_connection;      /* the next request wants one (421) */
     int uses, in_flight;
-    struct cdx_request *idle;             /* owned list */
+    struct cdx_request *idle; /* owned list */
     int idle_n;
 };
 
 /* "url\nheader\n...": what makes two subscriptions share an endpoint. malloc'd; NULL: no memory. */
 char *cdx_endpoint_key(const struct cdx_sub *sub);
 /* Takes key (frees it on failure too). Returns owned without a use, or NULL (CDX_NOMEM). */
-struct cdx_endpoint *cdx_endpoint_create(char *key, const struct cdx_sub *sub, const struct cdx_push_conf *conf,
-                                         const struct cdx_hold_conf *hold_conf, const struct cdx_load *load,
-                                         const struct cdx_guard *guard, const struct cdx_clock *clock,
-                                         struct cdx_err *err);
+struct cdx_endpoint *cdx_endpoint_create(char *key, const struct cdx_sub *sub,
+                                         const struct cdx_push_conf *conf,
+                                         const struct cdx_hold_conf *hold_conf,
+                                         const struct cdx_load *load, const struct cdx_guard *guard,
+                                         const struct cdx_clock *clock, struct cdx_err *err);
 /* Nothing may be in flight. Accepts NULL and half-built. */
 void cdx_endpoint_destroy(struct cdx_endpoint *ep);
 
@@ -61,8 +62,9 @@ struct cdx_hold_ticket cdx_endpoint_started(struct cdx_endpoint *ep);
  * It ended: counts it, moves the hold and the limit, and logs a step of the breaker. rtt_us: of a success. May turn
  * v->outcome from a message's failure into the endpoint's (the guard of delivery.md 3).
  */
-void cdx_endpoint_ended(struct cdx_endpoint *ep, struct cdx_hold_ticket ticket, const struct cdx_outcome_row *row,
-                        struct cdx_verdict *v, uint64_t key, int64_t rtt_us);
+void cdx_endpoint_ended(struct cdx_endpoint *ep, struct cdx_hold_ticket ticket,
+                        const struct cdx_outcome_row *row, struct cdx_verdict *v, uint64_t key,
+                        int64_t rtt_us);
 
 /* May a subscription send this header line? Not over ours, nor hop-by-hop, nor a split one. Pure. */
 bool cdx_endpoint_header_ok(const char *line);

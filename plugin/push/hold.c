@@ -30,15 +30,9 @@
 enum kind { ALIVE, REFUSED, FAILED, AUTH, CONFIG, GONE };
 
 static const enum kind kinds[CDX_OUTCOMES] = {
-    [CDX_SUCCESS] = ALIVE,
-    [CDX_DUPLICATE_OK] = ALIVE,
-    [CDX_ENDPOINT_FAILURE] = FAILED,
-    [CDX_AUTH_FAILURE] = AUTH,
-    [CDX_CONFIG_FAILURE] = CONFIG,
-    [CDX_GONE] = GONE,
-    [CDX_TOO_LARGE_BODY] = REFUSED,
-    [CDX_ENCODING] = REFUSED,
-    [CDX_MESSAGE_FAILURE] = REFUSED,
+    [CDX_SUCCESS] = ALIVE,          [CDX_DUPLICATE_OK] = ALIVE,    [CDX_ENDPOINT_FAILURE] = FAILED,
+    [CDX_AUTH_FAILURE] = AUTH,      [CDX_CONFIG_FAILURE] = CONFIG, [CDX_GONE] = GONE,
+    [CDX_TOO_LARGE_BODY] = REFUSED, [CDX_ENCODING] = REFUSED,      [CDX_MESSAGE_FAILURE] = REFUSED,
 };
 
 void cdx_hold_init(struct cdx_hold *h, const struct cdx_hold_conf *conf, uint64_t seed)
@@ -244,8 +238,8 @@ static int64_t give_up(struct cdx_hold *h, int64_t wait_ms, int64_t least_ms, in
 }
 
 /* Returns whether this was the first failure of its wave. */
-static bool fail(struct cdx_hold *h, struct cdx_hold_ticket ticket, enum kind kind, const struct cdx_verdict *v,
-                 int64_t least_ms, int64_t now_ms, int64_t wall_ms)
+static bool fail(struct cdx_hold *h, struct cdx_hold_ticket ticket, enum kind kind,
+                 const struct cdx_verdict *v, int64_t least_ms, int64_t now_ms, int64_t wall_ms)
 {
     bool fresh = ticket.wave == h->wave;
     int64_t wait_ms;
@@ -264,13 +258,15 @@ static bool fail(struct cdx_hold *h, struct cdx_hold_ticket ticket, enum kind ki
         h->wave++;
     if (h->state == CDX_HALF_OPEN && !fresh)
         return false; /* a late one; the probe will tell */
-    if (h->state == CDX_HALF_OPEN || kind != FAILED || h->consecutive >= OPEN_AFTER || half_fails(h, now_ms))
+    if (h->state == CDX_HALF_OPEN || kind != FAILED || h->consecutive >= OPEN_AFTER ||
+        half_fails(h, now_ms))
         open_breaker(h, now_ms);
     return fresh;
 }
 
-struct cdx_hold_effect cdx_hold_result(struct cdx_hold *h, struct cdx_hold_ticket ticket, const struct cdx_verdict *v,
-                                       uint64_t key, int64_t min_wait_ms, int64_t now_ms, int64_t wall_ms)
+struct cdx_hold_effect cdx_hold_result(struct cdx_hold *h, struct cdx_hold_ticket ticket,
+                                       const struct cdx_verdict *v, uint64_t key,
+                                       int64_t min_wait_ms, int64_t now_ms, int64_t wall_ms)
 {
     struct cdx_hold_effect effect = {0};
     enum kind kind = kinds[v->outcome];
@@ -289,7 +285,8 @@ struct cdx_hold_effect cdx_hold_result(struct cdx_hold *h, struct cdx_hold_ticke
         return effect;
     }
     effect.closed = alive(h, ticket, now_ms);
-    hold_until(h, now_ms + least_ms, now_ms, wall_ms); /* a refused message may carry Retry-After as well */
+    hold_until(h, now_ms + least_ms, now_ms,
+               wall_ms); /* a refused message may carry Retry-After as well */
     return effect;
 }
 
@@ -327,5 +324,6 @@ bool cdx_hold_failing(const struct cdx_hold *h, int64_t now_ms)
 {
     if (h->disabled)
         return true;
-    return h->state != CDX_CLOSED && (h->at_once || now_ms - h->opened_ms >= h->conf->error_after_ms);
+    return h->state != CDX_CLOSED &&
+           (h->at_once || now_ms - h->opened_ms >= h->conf->error_after_ms);
 }

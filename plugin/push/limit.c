@@ -12,10 +12,10 @@
 #include "push/limit.h"
 
 #define START 4
-#define ALPHA 0.4       /* delivery.md 5 */
+#define ALPHA 0.4 /* delivery.md 5 */
 #define SIGMAS 2.5
 #define NOISE_US 1000.0
-#define WARM_WINDOWS 4  /* before these there is no "usual" */
+#define WARM_WINDOWS 4 /* before these there is no "usual" */
 
 void cdx_limit_init(struct cdx_limit *l, int max)
 {
@@ -38,7 +38,8 @@ static bool slower_than_usual(const struct cdx_limit *l, double mean)
 {
     double over = mean - l->mean_us;
 
-    return l->windows >= WARM_WINDOWS && over > NOISE_US && over * over > SIGMAS * SIGMAS * l->variance;
+    return l->windows >= WARM_WINDOWS && over > NOISE_US &&
+           over * over > SIGMAS * SIGMAS * l->variance;
 }
 
 static void window_over(struct cdx_limit *l)

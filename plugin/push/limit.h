@@ -8,9 +8,9 @@
 /* A plain value; init, then the calls below. */
 struct cdx_limit {
     int now, max;
-    int slow_until;     /* slow start doubles up to this; 0: it is over */
-    bool reached;       /* the limit was used up in this window */
-    int samples;        /* successes in this window */
+    int slow_until; /* slow start doubles up to this; 0: it is over */
+    bool reached;   /* the limit was used up in this window */
+    int samples;    /* successes in this window */
     int64_t sum_us;
     double mean_us, variance; /* exponentially weighted, of window means */
     int windows;

@@ -25,23 +25,34 @@ static const struct cdx_outcome_row transports[CDX_TRANSPORTS] = {
     [CDX_T_DONE] = {CDX_ENDPOINT_FAILURE, SILENT, "no response head", 0, false, false},
     [CDX_T_CUT] = {CDX_ENDPOINT_FAILURE, SILENT, "response head too large", 0, false, false},
     [CDX_T_DNS] = {CDX_ENDPOINT_FAILURE, DNS, "host name not resolved", 0, false, false},
-    [CDX_T_CONNECT] = {CDX_ENDPOINT_FAILURE, SILENT, "connection refused or host unreachable", 0, false, false},
+    [CDX_T_CONNECT] = {CDX_ENDPOINT_FAILURE, SILENT, "connection refused or host unreachable", 0,
+                       false, false},
     [CDX_T_DIAL_TIMEOUT] = {CDX_ENDPOINT_FAILURE, SILENT, "timed out connecting", 0, true, false},
-    [CDX_T_TIMEOUT] = {CDX_ENDPOINT_FAILURE, SILENT, "timed out waiting for the response", 0, true, false},
+    [CDX_T_TIMEOUT] = {CDX_ENDPOINT_FAILURE, SILENT, "timed out waiting for the response", 0, true,
+                       false},
     [CDX_T_TLS] = {CDX_ENDPOINT_FAILURE, SILENT, "TLS handshake failed", 0, false, false},
-    [CDX_T_CERTIFICATE] = {CDX_CONFIG_FAILURE, SILENT, "certificate not trusted, expired or for another host", 0, false, false},
-    [CDX_T_LOCAL_TLS] = {CDX_CONFIG_FAILURE, SILENT, "CA file, client certificate or key cannot be used", 0, false, false},
-    [CDX_T_RESET] = {CDX_ENDPOINT_FAILURE, SILENT, "connection lost before the response", 0, false, false},
+    [CDX_T_CERTIFICATE] = {CDX_CONFIG_FAILURE, SILENT,
+                           "certificate not trusted, expired or for another host", 0, false, false},
+    [CDX_T_LOCAL_TLS] = {CDX_CONFIG_FAILURE, SILENT,
+                         "CA file, client certificate or key cannot be used", 0, false, false},
+    [CDX_T_RESET] = {CDX_ENDPOINT_FAILURE, SILENT, "connection lost before the response", 0, false,
+                     false},
     [CDX_T_PROTOCOL] = {CDX_ENDPOINT_FAILURE, SILENT, "the answer is not HTTP", 0, false, false},
-    [CDX_T_BLOCKED] = {CDX_CONFIG_FAILURE, SILENT,
-                       "refused by the dial guard: special network, port or plain http; see push.allow", 0, false, false},
-    [CDX_T_LOCAL] = {CDX_ENDPOINT_FAILURE, SILENT, "the request could not be made (memory or descriptors)", 0, false, false},
+    [CDX_T_BLOCKED] =
+        {CDX_CONFIG_FAILURE, SILENT,
+         "refused by the dial guard: special network, port or plain http; see push.allow", 0, false,
+         false},
+    [CDX_T_LOCAL] = {CDX_ENDPOINT_FAILURE, SILENT,
+                     "the request could not be made (memory or descriptors)", 0, false, false},
     [CDX_T_CANCELLED] = {CDX_CANCELLED, NULL, "cancelled", 0, false, false},
 };
 
-static const struct cdx_outcome_row truncated = {CDX_ENDPOINT_FAILURE, SILENT, "truncated response", 0, false, false};
-static const struct cdx_outcome_row duplicate = {CDX_DUPLICATE_OK, NULL, "duplicate", 0, false, false};
-static const struct cdx_outcome_row encoding = {CDX_ENCODING, REFUSED, "content encoding refused (415)", 0, false, false};
+static const struct cdx_outcome_row truncated = {
+    CDX_ENDPOINT_FAILURE, SILENT, "truncated response", 0, false, false};
+static const struct cdx_outcome_row duplicate = {
+    CDX_DUPLICATE_OK, NULL, "duplicate", 0, false, false};
+static const struct cdx_outcome_row encoding = {
+    CDX_ENCODING, REFUSED, "content encoding refused (415)", 0, false, false};
 
 /* The first row that holds the status. */
 static const struct {
@@ -49,7 +60,9 @@ static const struct {
     struct cdx_outcome_row row;
 } statuses[] = {
     {200, 299, {CDX_SUCCESS, NULL, "accepted", 0, false, false}},
-    {300, 399, {CDX_CONFIG_FAILURE, REFUSED, "redirect; redirects are not followed", 0, false, false}},
+    {300,
+     399,
+     {CDX_CONFIG_FAILURE, REFUSED, "redirect; redirects are not followed", 0, false, false}},
     {401, 401, {CDX_AUTH_FAILURE, REFUSED, "unauthorized (401)", 0, false, false}},
     {403, 403, {CDX_AUTH_FAILURE, REFUSED, "forbidden (403)", 0, false, false}},
     {404, 404, {CDX_CONFIG_FAILURE, REFUSED, "not found (404)", 0, false, false}},

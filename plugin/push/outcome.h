@@ -10,13 +10,13 @@
 
 /* How the exchange ended below HTTP. */
 enum cdx_transport {
-    CDX_T_DONE,      /* a whole response */
-    CDX_T_CUT,       /* we stopped reading it (cap) */
+    CDX_T_DONE, /* a whole response */
+    CDX_T_CUT,  /* we stopped reading it (cap) */
     CDX_T_DNS,
-    CDX_T_CONNECT,   /* refused, unreachable */
+    CDX_T_CONNECT, /* refused, unreachable */
     CDX_T_DIAL_TIMEOUT,
-    CDX_T_TIMEOUT,   /* connected, then no answer in time */
-    CDX_T_TLS,       /* handshake */
+    CDX_T_TIMEOUT, /* connected, then no answer in time */
+    CDX_T_TLS,     /* handshake */
     CDX_T_CERTIFICATE,
     CDX_T_LOCAL_TLS, /* our own certificate, key or CA file */
     CDX_T_RESET,     /* died before the response was whole */
@@ -29,7 +29,7 @@ enum cdx_transport {
 
 struct cdx_exchange {
     enum cdx_transport transport;
-    int status;                /* of the final response head; 0: there was none, or it was not whole */
+    int status; /* of the final response head; 0: there was none, or it was not whole */
     bool duplicate_is_success; /* 409 */
     bool encoded;              /* Content-Encoding was sent */
 };

@@ -30,8 +30,8 @@
 #include "push/request.h"
 
 #define MAX_EVENTS 64
-#define MAX_TIMEOUT_S 120      /* delivery.md 8 */
-#define MAX_IDLE_REQUESTS 8    /* handles kept by one endpoint */
+#define MAX_TIMEOUT_S 120   /* delivery.md 8 */
+#define MAX_IDLE_REQUESTS 8 /* handles kept by one endpoint */
 
 /* delivery.md 4 */
 static const int64_t default_schedule_ms[] = {
@@ -39,19 +39,19 @@ static const int64_t default_schedule_ms[] = {
 };
 
 struct cdx_pusher {
-    struct cdx_push_conf conf;     /* endpoints and schedule borrowed; zeros replaced by defaults */
+    struct cdx_push_conf conf; /* endpoints and schedule borrowed; zeros replaced by defaults */
     struct cdx_hold_conf hold;
     const struct cdx_guard *guard; /* borrowed */
     const struct cdx_clock *clock; /* borrowed */
     cdx_push_done *done;
     void *arg;
-    CURLM *multi;                  /* owned */
-    int epoll;                     /* owned */
-    int64_t timer_ms;              /* mono, when libcurl wants to be called; -1: not */
-    struct cdx_map endpoints;      /* by key; owned */
-    struct cdx_request *flying;    /* owned list of requests in flight */
+    CURLM *multi;               /* owned */
+    int epoll;                  /* owned */
+    int64_t timer_ms;           /* mono, when libcurl wants to be called; -1: not */
+    struct cdx_map endpoints;   /* by key; owned */
+    struct cdx_request *flying; /* owned list of requests in flight */
     struct cdx_load load;
-    bool short_of_memory;          /* libcurl said so; a request may be lost to it */
+    bool short_of_memory; /* libcurl said so; a request may be lost to it */
 };
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
@@ -111,7 +111,8 @@ static bool files_readable(const struct cdx_push_conf *conf, struct cdx_err *err
 
         for (size_t k = 0; k < CDX_COUNT(files); k++)
             if (files[k] != NULL && access(files[k], R_OK) != 0) {
-                cdx_fail(err, CDX_CONFIG, "endpoints[%zu]: %s cannot be read; give a PEM file", i, files[k]);
+                cdx_fail(err, CDX_CONFIG, "endpoints[%zu]: %s cannot be read; give a PEM file", i,
+                         files[k]);
                 return false;
             }
     }
@@ -124,12 +125,15 @@ static bool set_up(struct cdx_pusher *p)
            curl_multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p) == CURLM_OK &&
            curl_multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
            curl_multi_setopt(p->multi, CURLMOPT_TIMERDATA, p) == CURLM_OK &&
-           curl_multi_setopt(p->multi, CURLMOPT_MAXCONNECTS, (long)p->conf.max_connections) == CURLM_OK &&
-           curl_multi_setopt(p->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)p->conf.max_connections) == CURLM_OK;
+           curl_multi_setopt(p->multi, CURLMOPT_MAXCONNECTS, (long)p->conf.max_connections) ==
+               CURLM_OK &&
+           curl_multi_setopt(p->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                             (long)p->conf.max_connections) == CURLM_OK;
 }
 
 struct cdx_pusher *cdx_push_create(const struct cdx_push_conf *conf, const struct cdx_guard *guard,
-                                   const struct cdx_clock *clock, cdx_push_done *done, void *arg, struct cdx_err *err)
+                                   const struct cdx_clock *clock, cdx_push_done *done, void *arg,
+                                   struct cdx_err *err)
 {
     struct cdx_pusher *p;
 
@@ -142,8 +146,8 @@ struct cdx_pusher *cdx_push_create(const struct cdx_push_conf *conf, const struc
     }
     p->conf = *conf;
     defaults(&p->conf);
-    p->hold = (struct cdx_hold_conf){p->conf.schedule_ms, p->conf.schedule_n, p->conf.error_after_ms,
-                                     p->conf.off_after_ms};
+    p->hold = (struct cdx_hold_conf){p->conf.schedule_ms, p->conf.schedule_n,
+                                     p->conf.error_after_ms, p->conf.off_after_ms};
     p->guard = guard;
     p->clock = clock;
     p->done = done;
@@ -204,7 +208,8 @@ void cdx_push_destroy(struct cdx_pusher *p)
     free(p);
 }
 
-struct cdx_endpoint *cdx_push_endpoint(struct cdx_pusher *p, const struct cdx_sub *sub, struct cdx_err *err)
+struct cdx_endpoint *cdx_push_endpoint(struct cdx_pusher *p, const struct cdx_sub *sub,
+                                       struct cdx_err *err)
 {
     char *key = cdx_endpoint_key(sub);
     struct cdx_endpoint *ep = key != NULL ? cdx_map_get(&p->endpoints, cdx_text_z(key)) : NULL;
@@ -246,7 +251,8 @@ void cdx_push_endpoint_release(struct cdx_pusher *p, struct cdx_endpoint *ep)
     drop_if_unused(p, ep);
 }
 
-static struct cdx_request *request_take(struct cdx_pusher *p, struct cdx_endpoint *ep, struct cdx_err *err)
+static struct cdx_request *request_take(struct cdx_pusher *p, struct cdx_endpoint *ep,
+                                        struct cdx_err *err)
 {
     struct cdx_request *r = ep->idle;
 
@@ -277,8 +283,8 @@ static int64_t timeout_of(const struct cdx_pusher *p, const struct cdx_sub *sub)
     return s > 0 ? s * INT64_C(1000) : p->conf.timeout_ms;
 }
 
-enum cdx_code cdx_push_submit(struct cdx_pusher *p, struct cdx_endpoint *ep, struct cdx_delivery **del,
-                              struct cdx_err *err)
+enum cdx_code cdx_push_submit(struct cdx_pusher *p, struct cdx_endpoint *ep,
+                              struct cdx_delivery **del, struct cdx_err *err)
 {
     struct cdx_request *r;
 
@@ -291,7 +297,8 @@ enum cdx_code cdx_push_submit(struct cdx_pusher *p, struct cdx_endpoint *ep, str
     r = request_take(p, ep, err);
     if (r == NULL)
         return CDX_NOMEM;
-    if (cdx_request_prepare(r, *del, timeout_of(p, (*del)->sub), ep->new_connection, err) != CDX_OK) {
+    if (cdx_request_prepare(r, *del, timeout_of(p, (*del)->sub), ep->new_connection, err) !=
+        CDX_OK) {
         request_give(r);
         return CDX_NOMEM;
     }
@@ -336,7 +343,8 @@ static void observe(const struct cdx_verdict *v, bool begun)
 /* The request has left the multi handle and the list; say what it came to. */
 static void finish(struct cdx_pusher *p, struct cdx_request *r, enum cdx_transport transport)
 {
-    struct cdx_exchange x = {.transport = transport, .status = r->status,
+    struct cdx_exchange x = {.transport = transport,
+                             .status = r->status,
                              .duplicate_is_success = p->conf.duplicate_is_success};
     const struct cdx_outcome_row *row = cdx_outcome_of(&x);
     struct cdx_verdict v = {
@@ -460,7 +468,8 @@ int cdx_push_in_flight(const struct cdx_pusher *p)
     return p->load.in_flight;
 }
 
-void cdx_push_cancel(struct cdx_pusher *p, bool (*which)(void *arg, const struct cdx_delivery *del), void *arg)
+void cdx_push_cancel(struct cdx_pusher *p, bool (*which)(void *arg, const struct cdx_delivery *del),
+                     void *arg)
 {
     end_flying(p, CDX_T_CANCELLED, which, arg);
 }

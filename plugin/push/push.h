@@ -25,27 +25,27 @@ struct cdx_endpoint; /* opaque; owned by the pusher, counted by users */
 
 /* Per-endpoint options from the configuration; the longest `url` prefix wins. Borrowed for the pusher's life. */
 struct cdx_endpoint_conf {
-    const char *id;          /* label in metrics and logs */
-    const char *url;         /* prefix */
-    const char *ca_file;     /* PEM of a private CA, or NULL */
+    const char *id;                   /* label in metrics and logs */
+    const char *url;                  /* prefix */
+    const char *ca_file;              /* PEM of a private CA, or NULL */
     const char *cert_file, *key_file; /* client certificate, or NULL */
-    int max_in_flight;       /* 0: 64 */
+    int max_in_flight;                /* 0: 64 */
 };
 
 /* Copied; `endpoints` and `schedule_ms` are borrowed. A number that is 0 or less means the default named here. */
 struct cdx_push_conf {
     const struct cdx_endpoint_conf *endpoints;
     size_t endpoints_n;
-    int64_t timeout_ms;          /* whole attempt where the subscription names none: 30000 */
-    int64_t connect_timeout_ms;  /* connect and TLS: 5000 */
-    int max_in_flight;           /* all endpoints: 1024 */
-    int max_connections;         /* 2048 */
-    bool duplicate_is_success;   /* 409 */
-    int64_t error_after_ms;      /* open for so long: the subscriptions' status becomes error: 60000 */
-    int64_t off_after_ms;        /* uninterrupted failure for so long: off: 72 h */
-    const int64_t *schedule_ms;  /* waits after the 1st, 2nd ... failure; the last repeats */
+    int64_t timeout_ms;         /* whole attempt where the subscription names none: 30000 */
+    int64_t connect_timeout_ms; /* connect and TLS: 5000 */
+    int max_in_flight;          /* all endpoints: 1024 */
+    int max_connections;        /* 2048 */
+    bool duplicate_is_success;  /* 409 */
+    int64_t error_after_ms; /* open for so long: the subscriptions' status becomes error: 60000 */
+    int64_t off_after_ms;   /* uninterrupted failure for so long: off: 72 h */
+    const int64_t *schedule_ms; /* waits after the 1st, 2nd ... failure; the last repeats */
     size_t schedule_n;
-    uint64_t seed;               /* of the jitter */
+    uint64_t seed; /* of the jitter */
 };
 
 /* Called from cdx_push_run, once per submitted delivery. Takes *del (sets it to NULL or leaves it to be freed by push). */
@@ -53,12 +53,14 @@ typedef void cdx_push_done(void *arg, struct cdx_delivery **del, const struct cd
 
 /* conf, guard and clock are borrowed and outlive the pusher. Returns owned or NULL (CDX_NOMEM, CDX_CONFIG). */
 struct cdx_pusher *cdx_push_create(const struct cdx_push_conf *conf, const struct cdx_guard *guard,
-                                   const struct cdx_clock *clock, cdx_push_done *done, void *arg, struct cdx_err *err);
+                                   const struct cdx_clock *clock, cdx_push_done *done, void *arg,
+                                   struct cdx_err *err);
 /* Aborts what is in flight without calling done. Accepts NULL. */
 void cdx_push_destroy(struct cdx_pusher *p);
 
 /* The endpoint of this subscription (found or made); one use is counted. NULL: CDX_NOMEM. Thread: push, as all below. */
-struct cdx_endpoint *cdx_push_endpoint(struct cdx_pusher *p, const struct cdx_sub *sub, struct cdx_err *err);
+struct cdx_endpoint *cdx_push_endpoint(struct cdx_pusher *p, const struct cdx_sub *sub,
+                                       struct cdx_err *err);
 /* Gives a use back; the endpoint goes when nobody uses it and nothing is in flight. Accepts NULL. */
 void cdx_push_endpoint_release(struct cdx_pusher *p, struct cdx_endpoint *ep);
 /* Configured id, or scheme://host:port. Borrowed. */
@@ -97,7 +99,8 @@ void cdx_endpoint_reset(struct cdx_endpoint *ep);
  * that the notification keeps its place (delivery.md 3, guard).
  * Errors: CDX_CONFIG (the guard refuses the URL: `err` says why), CDX_FULL (not ready), CDX_NOMEM.
  */
-enum cdx_code cdx_push_submit(struct cdx_pusher *p, struct cdx_endpoint *ep, struct cdx_delivery **del, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_push_submit(struct cdx_pusher *p, struct cdx_endpoint *ep,
+                              struct cdx_delivery **del, struct cdx_err *err) CDX_MUST_CHECK;
 /* Tell the hold machine of a verdict that never was a request (the guard's refusal). `detail` is copied. */
 void cdx_endpoint_refused(struct cdx_endpoint *ep, const char *detail);
 
@@ -107,7 +110,8 @@ int64_t cdx_push_timeout_ms(const struct cdx_pusher *p);
 void cdx_push_run(struct cdx_pusher *p);
 int cdx_push_in_flight(const struct cdx_pusher *p);
 /* Cancels the requests for which `which` says so (NULL: all); their verdict CANCELLED comes by done before this returns. Not counted as failures. */
-void cdx_push_cancel(struct cdx_pusher *p, bool (*which)(void *arg, const struct cdx_delivery *del), void *arg);
+void cdx_push_cancel(struct cdx_pusher *p, bool (*which)(void *arg, const struct cdx_delivery *del),
+                     void *arg);
 
 /* For metrics: walk endpoints, *i = 0 first; NULL at the end. */
 const struct cdx_endpoint *cdx_push_next(const struct cdx_pusher *p, size_t *i);

@@ -67,7 +67,8 @@ static int on_begin(void *arg, char *ip, char *local_ip, int port, int local_por
         v6->sin6_family = AF_INET6;
         v6->sin6_port = htons((uint16_t)port);
     }
-    if (cdx_guard_address(r->ep->guard, (const struct sockaddr *)&address, r->ep->tls, NULL) == CDX_OK) {
+    if (cdx_guard_address(r->ep->guard, (const struct sockaddr *)&address, r->ep->tls, NULL) ==
+        CDX_OK) {
         r->begun = true;
         return CURL_PREREQFUNC_OK;
     }
@@ -111,7 +112,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
         r->head_status = status_of(line);
         r->retry_after_ms = -1;
     } else if (name_is(line, "Retry-After:")) {
-        r->retry_after_ms = cdx_retry_after_ms(cdx_text(line.p + 12, line.n - 12), cdx_wall_ms(r->ep->clock));
+        r->retry_after_ms =
+            cdx_retry_after_ms(cdx_text(line.p + 12, line.n - 12), cdx_wall_ms(r->ep->clock));
     } else if (line.n <= 2 && r->head_status >= 200) {
         r->status = r->head_status; /* an interim 1xx head is followed by another */
     }
@@ -177,7 +179,8 @@ static bool set_up(struct cdx_request *r, int64_t connect_timeout_ms)
     return ok;
 }
 
-struct cdx_request *cdx_request_create(struct cdx_endpoint *ep, int64_t connect_timeout_ms, struct cdx_err *err)
+struct cdx_request *cdx_request_create(struct cdx_endpoint *ep, int64_t connect_timeout_ms,
+                                       struct cdx_err *err)
 {
     struct cdx_request *r = calloc(1, sizeof *r);
 
@@ -252,8 +255,8 @@ void cdx_request_rewind(struct cdx_request *r, bool fresh_connect)
     r->fresh_connect = fresh_connect;
 }
 
-enum cdx_code cdx_request_prepare(struct cdx_request *r, const struct cdx_delivery *del, int64_t timeout_ms,
-                                  bool fresh_connect, struct cdx_err *err)
+enum cdx_code cdx_request_prepare(struct cdx_request *r, const struct cdx_delivery *del,
+                                  int64_t timeout_ms, bool fresh_connect, struct cdx_err *err)
 {
     if (!set_type(r, del->sub->payload))
         return cdx_fail(err, CDX_NOMEM, "push: request headers");

@@ -23,27 +23,30 @@ struct cdx_request {
     CURL *easy;                      /* owned */
     struct cdx_delivery *del;        /* owned while in flight */
     struct cdx_hold_ticket ticket;
-    int64_t started_ms;              /* mono */
-    bool retried;                    /* on a fresh connection, after a reused one died */
-    bool fresh_connect;              /* what the easy handle is set to */
+    int64_t started_ms; /* mono */
+    bool retried;       /* on a fresh connection, after a reused one died */
+    bool fresh_connect; /* what the easy handle is set to */
     /* lines of this request; the last one links to the endpoint's */
-    char *type;                      /* owned "Content-Type: ..." */
+    char *type; /* owned "Content-Type: ..." */
     char text[CDX_LINES][CDX_LINE_BYTES];
     struct curl_slist lines[CDX_LINES];
     /* what came */
-    bool dialled, blocked, begun;    /* a socket was opened; the guard refused; the request may be sent */
-    int head_status, status;         /* of the head being read; of the final head once whole */
+    bool dialled, blocked,
+        begun;               /* a socket was opened; the guard refused; the request may be sent */
+    int head_status, status; /* of the head being read; of the final head once whole */
     size_t head_bytes, body_bytes;
     int64_t retry_after_ms;
 };
 
 /* Returns owned, or NULL (CDX_NOMEM). connect_timeout_ms: connect and TLS. Thread: push, as for all below. */
-struct cdx_request *cdx_request_create(struct cdx_endpoint *ep, int64_t connect_timeout_ms, struct cdx_err *err);
+struct cdx_request *cdx_request_create(struct cdx_endpoint *ep, int64_t connect_timeout_ms,
+                                       struct cdx_err *err);
 void cdx_request_destroy(struct cdx_request *r);
 
 /* Make it ready to send `del` (borrowed until taken by the caller). CDX_NOMEM. */
-enum cdx_code cdx_request_prepare(struct cdx_request *r, const struct cdx_delivery *del, int64_t timeout_ms,
-                                  bool fresh_connect, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_request_prepare(struct cdx_request *r, const struct cdx_delivery *del,
+                                  int64_t timeout_ms, bool fresh_connect,
+                                  struct cdx_err *err) CDX_MUST_CHECK;
 /* Forget what came, before the same request is sent again. */
 void cdx_request_rewind(struct cdx_request *r, bool fresh_connect);
 /* Did a reused connection die before any byte of a response? */

@@ -64,11 +64,13 @@ void cdx_checkpoint_write(int64_t position, struct cdx_buf *out)
 
 static enum cdx_code refuse(struct cdx_err *err, const char *member, const char *what)
 {
-    return cdx_fail(err, CDX_INPUT, "cursor record: %s is %s; put back an older value of its key", member, what);
+    return cdx_fail(err, CDX_INPUT, "cursor record: %s is %s; put back an older value of its key",
+                    member, what);
 }
 
 /* An absent member keeps *out. Whole numbers from `least` only. */
-static enum cdx_code whole(const json_t *object, const char *member, int64_t least, int64_t *out, struct cdx_err *err)
+static enum cdx_code whole(const json_t *object, const char *member, int64_t least, int64_t *out,
+                           struct cdx_err *err)
 {
     const json_t *v = json_object_get(object, member);
 
@@ -81,12 +83,14 @@ static enum cdx_code whole(const json_t *object, const char *member, int64_t lea
 }
 
 /* {"offset":..,"number":..}, both present. */
-static enum cdx_code place(const json_t *object, const char *member, int64_t least_offset, int64_t *offset, int64_t *number, struct cdx_err *err)
+static enum cdx_code place(const json_t *object, const char *member, int64_t least_offset,
+                           int64_t *offset, int64_t *number, struct cdx_err *err)
 {
     const json_t *v = json_object_get(object, member);
     enum cdx_code rc;
 
-    if (!json_is_object(v) || json_object_get(v, "offset") == NULL || json_object_get(v, "number") == NULL)
+    if (!json_is_object(v) || json_object_get(v, "offset") == NULL ||
+        json_object_get(v, "number") == NULL)
         return refuse(err, member, "no object with offset and number");
     rc = whole(v, "offset", least_offset, offset, err);
     return rc == CDX_OK ? whole(v, "number", 0, number, err) : rc;
@@ -103,7 +107,8 @@ static bool mark(const json_t *v, const struct cdx_mark *before, struct cdx_mark
            (before == NULL || (out->number > before->number && out->offset > before->offset));
 }
 
-static enum cdx_code read_marks(const json_t *object, struct cdx_mark *marks, struct cdx_cursor *out, struct cdx_err *err)
+static enum cdx_code read_marks(const json_t *object, struct cdx_mark *marks,
+                                struct cdx_cursor *out, struct cdx_err *err)
 {
     const json_t *array = json_object_get(object, "marks");
     size_t n = json_array_size(array);
@@ -115,7 +120,8 @@ static enum cdx_code read_marks(const json_t *object, struct cdx_mark *marks, st
     for (size_t i = 0; i < n; i++)
         if (!mark(json_array_get(array, i), i != 0 ? &marks[i - 1] : NULL, &marks[i]))
             return refuse(err, "marks", "not ascending pairs of number and offset");
-    if (n != 0 && (marks[n - 1].number > out->counted_number || marks[n - 1].offset > out->counted_offset))
+    if (n != 0 &&
+        (marks[n - 1].number > out->counted_number || marks[n - 1].offset > out->counted_offset))
         return refuse(err, "marks", "beyond what is counted");
     out->marks = marks;
     out->marks_n = n;
@@ -142,9 +148,11 @@ static enum cdx_code object_of(struct cdx_text value, json_t **out, struct cdx_e
 }
 
 /* A member that is always written. */
-static enum cdx_code whole_present(const json_t *object, const char *member, int64_t *out, struct cdx_err *err)
+static enum cdx_code whole_present(const json_t *object, const char *member, int64_t *out,
+                                   struct cdx_err *err)
 {
-    return json_object_get(object, member) == NULL ? refuse(err, member, "absent") : whole(object, member, 0, out, err);
+    return json_object_get(object, member) == NULL ? refuse(err, member, "absent")
+                                                   : whole(object, member, 0, out, err);
 }
 
 static enum cdx_code read_numbers(const json_t *object, struct cdx_cursor *out, struct cdx_err *err)
@@ -152,7 +160,8 @@ static enum cdx_code read_numbers(const json_t *object, struct cdx_cursor *out, 
     enum cdx_code rc = whole_present(object, "delivered", &out->delivered, err);
 
     if (rc == CDX_OK)
-        rc = place(object, "counted", CDX_NO_OFFSET, &out->counted_offset, &out->counted_number, err);
+        rc = place(object, "counted", CDX_NO_OFFSET, &out->counted_offset, &out->counted_number,
+                   err);
     if (rc == CDX_OK && json_object_get(object, "next") != NULL)
         rc = place(object, "next", 0, &out->next_offset, &out->next_number, err);
     if (rc == CDX_OK)
@@ -162,7 +171,8 @@ static enum cdx_code read_numbers(const json_t *object, struct cdx_cursor *out, 
     return rc;
 }
 
-enum cdx_code cdx_cursor_read(struct cdx_text value, struct cdx_mark *marks_out, struct cdx_cursor *out, struct cdx_err *err)
+enum cdx_code cdx_cursor_read(struct cdx_text value, struct cdx_mark *marks_out,
+                              struct cdx_cursor *out, struct cdx_err *err)
 {
     struct cdx_cursor cursor = {.next_offset = CDX_NO_OFFSET};
     json_auto_t *object = NULL;

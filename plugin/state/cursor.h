@@ -18,9 +18,11 @@ void cdx_cursor_write(const struct cdx_cursor *cursor, struct cdx_buf *out);
  * marks_out (CDX_MAX_MARKS) is filled and borrowed by out->marks. Unknown members are passed over. Whether the numbers
  * agree with each other is judged by cdx_feed_load. Errors: CDX_INPUT naming the member, CDX_NOMEM. Thread: any.
  */
-enum cdx_code cdx_cursor_read(struct cdx_text value, struct cdx_mark *marks_out, struct cdx_cursor *out, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_cursor_read(struct cdx_text value, struct cdx_mark *marks_out,
+                              struct cdx_cursor *out, struct cdx_err *err) CDX_MUST_CHECK;
 /* {"position":n}: the checkpoint, key "#<partition>". */
 void cdx_checkpoint_write(int64_t position, struct cdx_buf *out);
-enum cdx_code cdx_checkpoint_read(struct cdx_text value, int64_t *position, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_checkpoint_read(struct cdx_text value, int64_t *position,
+                                  struct cdx_err *err) CDX_MUST_CHECK;
 
 #endif

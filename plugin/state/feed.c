@@ -28,9 +28,11 @@ static struct cdx_item *item_at(const struct cdx_items *items, uint32_t i)
     return &items->ring[(items->head + i) & (items->cap - 1)];
 }
 
-static bool items_fit(const struct cdx_items *items, size_t bytes, const struct cdx_feed_bounds *bounds)
+static bool items_fit(const struct cdx_items *items, size_t bytes,
+                      const struct cdx_feed_bounds *bounds)
 {
-    return items->n < bounds->events && bytes <= bounds->bytes && items->bytes <= bounds->bytes - bytes;
+    return items->n < bounds->events && bytes <= bounds->bytes &&
+           items->bytes <= bounds->bytes - bytes;
 }
 
 static bool items_grow(struct cdx_items *items)
@@ -182,7 +184,9 @@ static void lag(struct cdx_feed *f, int64_t empty)
 {
     struct cdx_items *items = source(f);
 
-    f->scan = f->sending != 0 ? item_at(items, f->sending - 1)->offset + 1 : items->n != 0 ? item_at(items, 0)->offset : empty;
+    f->scan = f->sending != 0 ? item_at(items, f->sending - 1)->offset + 1
+              : items->n != 0 ? item_at(items, 0)->offset
+                              : empty;
     items_cut(items, f->sending, f->drop);
     if (items == &f->queue) {
         f->chunk = f->queue; /* empty before: the queue was the source */
@@ -210,25 +214,34 @@ void cdx_feed_first(struct cdx_feed *f, int64_t log_end, void (*drop)(void *rec)
 /* Why it would lose or renumber events; NULL: it would not. */
 static const char *contradiction(const struct cdx_cursor *cursor)
 {
-    if (cursor->delivered < 0 || cursor->counted_number < cursor->delivered || cursor->counted_offset < CDX_NO_OFFSET)
+    if (cursor->delivered < 0 || cursor->counted_number < cursor->delivered ||
+        cursor->counted_offset < CDX_NO_OFFSET)
         return "more is delivered than counted";
     if (cursor->next_offset == CDX_NO_OFFSET)
-        return cursor->counted_number == cursor->delivered ? NULL : "events are undelivered and there is no next";
+        return cursor->counted_number == cursor->delivered
+                   ? NULL
+                   : "events are undelivered and there is no next";
     if (cursor->next_offset < 0 || cursor->next_number != cursor->delivered + 1)
         return "next does not follow delivered";
     return NULL;
 }
 
-enum cdx_code cdx_feed_load(struct cdx_feed *f, const struct cdx_cursor *cursor, void (*drop)(void *rec), struct cdx_err *err)
+enum cdx_code cdx_feed_load(struct cdx_feed *f, const struct cdx_cursor *cursor,
+                            void (*drop)(void *rec), struct cdx_err *err)
 {
     const char *why = contradiction(cursor);
     struct cdx_mark *marks = NULL;
 
     if (why != NULL)
-        return cdx_fail(err, CDX_INPUT, "cursor: %s (delivered %lld, counted %lld, next %lld); put back an older value of its key", why,
-                        (long long)cursor->delivered, (long long)cursor->counted_number, (long long)cursor->next_number);
+        return cdx_fail(
+            err, CDX_INPUT,
+            "cursor: %s (delivered %lld, counted %lld, next %lld); put back an older value of its key",
+            why, (long long)cursor->delivered, (long long)cursor->counted_number,
+            (long long)cursor->next_number);
     if (cursor->marks_n > CDX_MAX_MARKS)
-        return cdx_fail(err, CDX_INPUT, "cursor: %zu marks, at most %d; put back an older value of its key", cursor->marks_n, CDX_MAX_MARKS);
+        return cdx_fail(err, CDX_INPUT,
+                        "cursor: %zu marks, at most %d; put back an older value of its key",
+                        cursor->marks_n, CDX_MAX_MARKS);
     if (cursor->marks_n != 0) {
         marks = malloc(cursor->marks_n * sizeof *marks);
         if (marks == NULL)
@@ -283,7 +296,8 @@ void cdx_feed_cursor(const struct cdx_feed *f, struct cdx_cursor *out)
 
 /* -- the live reader ---------------------------------------------------------------------------------------------- */
 
-enum cdx_counted cdx_feed_count(struct cdx_feed *f, int64_t offset, void *rec, size_t bytes, const struct cdx_feed_bounds *bounds)
+enum cdx_counted cdx_feed_count(struct cdx_feed *f, int64_t offset, void *rec, size_t bytes,
+                                const struct cdx_feed_bounds *bounds)
 {
     if (offset <= f->counted_offset)
         return CDX_PASSED;
@@ -366,7 +380,8 @@ bool cdx_feed_join(struct cdx_feed *f)
 
 void cdx_feed_pick_join(struct cdx_feed *f, int64_t live_position, int64_t window)
 {
-    if (f->live || f->join != CDX_NO_OFFSET || f->scan > live_position || live_position - f->scan > window)
+    if (f->live || f->join != CDX_NO_OFFSET || f->scan > live_position ||
+        live_position - f->scan > window)
         return;
     f->join = live_position > f->counted_offset ? live_position : f->counted_offset + 1;
 }
@@ -376,11 +391,13 @@ int64_t cdx_feed_scan_limit(const struct cdx_feed *f, int64_t live_position)
     return f->join != CDX_NO_OFFSET && f->join < live_position ? f->join : live_position;
 }
 
-bool cdx_feed_scan_record(struct cdx_feed *f, int64_t offset, void *rec, size_t bytes, const struct cdx_feed_bounds *bounds)
+bool cdx_feed_scan_record(struct cdx_feed *f, int64_t offset, void *rec, size_t bytes,
+                          const struct cdx_feed_bounds *bounds)
 {
     if (f->chunk.n != 0 && !items_fit(&f->chunk, bytes, bounds))
         return false;
-    if (!items_push(&f->chunk, (struct cdx_item){offset, f->delivered + 1 + f->chunk.n, bytes, rec}))
+    if (!items_push(&f->chunk,
+                    (struct cdx_item){offset, f->delivered + 1 + f->chunk.n, bytes, rec}))
         return false;
     f->scan = offset + 1;
     return true;
@@ -413,7 +430,8 @@ void cdx_feed_anchor(const struct cdx_feed *f, int64_t log_start, struct cdx_mar
         }
 }
 
-bool cdx_feed_gap(struct cdx_feed *f, int64_t log_start, const struct cdx_mark *anchor, int64_t alive, int64_t *from, int64_t *to)
+bool cdx_feed_gap(struct cdx_feed *f, int64_t log_start, const struct cdx_mark *anchor,
+                  int64_t alive, int64_t *from, int64_t *to)
 {
     int64_t first = anchor->number - alive + 1, lost_from = f->delivered + 1;
 
@@ -434,7 +452,8 @@ bool cdx_feed_gap(struct cdx_feed *f, int64_t log_start, const struct cdx_mark *
     return true;
 }
 
-size_t cdx_feed_jump(struct cdx_feed *f, int64_t log_start, int64_t distance, struct cdx_numbers lost[2])
+size_t cdx_feed_jump(struct cdx_feed *f, int64_t log_start, int64_t distance,
+                     struct cdx_numbers lost[2])
 {
     int64_t old = f->counted_number;
     size_t n = 0;
@@ -445,7 +464,8 @@ size_t cdx_feed_jump(struct cdx_feed *f, int64_t log_start, int64_t distance, st
     f->counted_offset = log_start - 1;
     f->dirty = true;
     if (!f->live) { /* the backlog between chunk and queue is gone with the rest */
-        int64_t from = f->delivered + 1 + f->chunk.n, to = f->queue.n != 0 ? item_at(&f->queue, 0)->number - 1 : old;
+        int64_t from = f->delivered + 1 + f->chunk.n,
+                to = f->queue.n != 0 ? item_at(&f->queue, 0)->number - 1 : old;
 
         if (from <= to)
             lost[n++] = (struct cdx_numbers){from, to};

@@ -23,13 +23,14 @@ struct cdx_mark {
 
 /* The persisted cursor (key: subscription id). */
 struct cdx_cursor {
-    int64_t delivered;                 /* every number up to it needs nothing more */
-    int64_t next_offset, next_number;  /* first undelivered event, or a lower bound of it; CDX_NO_OFFSET: none */
+    int64_t delivered; /* every number up to it needs nothing more */
+    int64_t next_offset,
+        next_number; /* first undelivered event, or a lower bound of it; CDX_NO_OFFSET: none */
     int64_t counted_offset, counted_number;
-    const struct cdx_mark *marks;      /* ascending; borrowed */
+    const struct cdx_mark *marks; /* ascending; borrowed */
     size_t marks_n;
-    int64_t retry_after_ms;            /* wall; 0: none */
-    int64_t sent_ms;                   /* wall, last send; 0: never */
+    int64_t retry_after_ms; /* wall; 0: none */
+    int64_t sent_ms;        /* wall, last send; 0: never */
 };
 
 /* One event in memory. `rec` is owned by the feed and given back with `drop`. */
@@ -48,19 +49,21 @@ struct cdx_items {
 struct cdx_feed {
     int64_t delivered;
     int64_t counted_offset, counted_number; /* newest event counted */
-    bool live;                /* false: lagging */
-    bool dirty;               /* something that the cursor holds has changed since the last flush began; cleared by the
+    bool live;                              /* false: lagging */
+    bool
+        dirty; /* something that the cursor holds has changed since the last flush began; cleared by the
                                  caller then, set by it again when that flush was aborted */
-    int64_t scan;             /* lagging: position of the range reader; the next record found there is number
+    int64_t scan; /* lagging: position of the range reader; the next record found there is number
                                  delivered + 1 + chunk.n */
-    int64_t join;             /* lagging: J, or CDX_NO_OFFSET */
-    uint32_t sending;         /* events from the head that are in a request: they stay in memory */
-    struct cdx_items queue;   /* live, or joining: records from J on */
-    struct cdx_items chunk;   /* handed over by the scan, not yet acknowledged; live only after a jump */
-    struct cdx_mark *marks;   /* owned; NULL: none */
+    int64_t join; /* lagging: J, or CDX_NO_OFFSET */
+    uint32_t sending;       /* events from the head that are in a request: they stay in memory */
+    struct cdx_items queue; /* live, or joining: records from J on */
+    struct cdx_items
+        chunk; /* handed over by the scan, not yet acknowledged; live only after a jump */
+    struct cdx_mark *marks; /* owned; NULL: none */
     uint32_t marks_n;
-    uint32_t mark_every;      /* CDX_MARK_EVERY, doubled at each thinning, until no mark is left */
-    void (*drop)(void *rec);  /* frees a record */
+    uint32_t mark_every;     /* CDX_MARK_EVERY, doubled at each thinning, until no mark is left */
+    void (*drop)(void *rec); /* frees a record */
 };
 
 /* Bounds of a queue; over either: overflow. */
@@ -82,7 +85,8 @@ void cdx_feed_first(struct cdx_feed *f, int64_t log_end, void (*drop)(void *rec)
  * load: a cursor with a `next`, at whatever offset, starts as lagging from it. f is written on CDX_OK only.
  * Errors: CDX_INPUT, the cursor contradicts itself (it would lose or renumber events); CDX_NOMEM.
  */
-enum cdx_code cdx_feed_load(struct cdx_feed *f, const struct cdx_cursor *cursor, void (*drop)(void *rec), struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_feed_load(struct cdx_feed *f, const struct cdx_cursor *cursor,
+                            void (*drop)(void *rec), struct cdx_err *err) CDX_MUST_CHECK;
 /* Drops all in memory. */
 void cdx_feed_fini(struct cdx_feed *f);
 /* What a flush persists now. Marks are borrowed from the feed. retry_after_ms and sent_ms are the caller's to fill. */
@@ -98,7 +102,8 @@ enum cdx_counted { CDX_PASSED, CDX_COUNTED, CDX_QUEUED, CDX_OVERFLOWED };
  * joining the chunk stays.
  * CDX_NOMEM in growing the queue counts as full.
  */
-enum cdx_counted cdx_feed_count(struct cdx_feed *f, int64_t offset, void *rec, size_t bytes, const struct cdx_feed_bounds *bounds);
+enum cdx_counted cdx_feed_count(struct cdx_feed *f, int64_t offset, void *rec, size_t bytes,
+                                const struct cdx_feed_bounds *bounds);
 /**
  * Lagging from the first item that is not in a request: the endpoint does not accept, or memory is wanted back. Also while
  * joining. With nothing in memory the scan starts behind `counted` (live) or goes on where it is.
@@ -138,7 +143,8 @@ int64_t cdx_feed_scan_limit(const struct cdx_feed *f, int64_t live_position);
  * over every record of this subscription from `scan` on: after OVERFLOWED or cdx_feed_to_lagging a reader that other feeds
  * share may stand beyond the scan, so the feed leaves it and is read again from `scan`.
  */
-bool cdx_feed_scan_record(struct cdx_feed *f, int64_t offset, void *rec, size_t bytes, const struct cdx_feed_bounds *bounds);
+bool cdx_feed_scan_record(struct cdx_feed *f, int64_t offset, void *rec, size_t bytes,
+                          const struct cdx_feed_bounds *bounds);
 /* The scan has passed everything below `position` (records of others, control records); never moves back, never over the limit. */
 void cdx_feed_scan_passed(struct cdx_feed *f, int64_t position, int64_t live_position);
 
@@ -158,7 +164,8 @@ void cdx_feed_anchor(const struct cdx_feed *f, int64_t log_start, struct cdx_mar
  * head if that is lower.
  * Anchor and alive must belong to this log_start; the feed may have counted on and been acknowledged meanwhile.
  */
-bool cdx_feed_gap(struct cdx_feed *f, int64_t log_start, const struct cdx_mark *anchor, int64_t alive, int64_t *from, int64_t *to);
+bool cdx_feed_gap(struct cdx_feed *f, int64_t log_start, const struct cdx_mark *anchor,
+                  int64_t alive, int64_t *from, int64_t *to);
 /**
  * jump: the checkpoint (or the live position) lies below the log's start; `distance` = log end - that position. A feed not
  * counted beyond the start: number += distance, counted offset = start - 1, its scan ends (live); what is in memory is
@@ -166,7 +173,8 @@ bool cdx_feed_gap(struct cdx_feed *f, int64_t log_start, const struct cdx_mark *
  * Must be committed before anything is counted or sent, by a flush that began after it: an older one that commits
  * meanwhile does not hold it.
  */
-size_t cdx_feed_jump(struct cdx_feed *f, int64_t log_start, int64_t distance, struct cdx_numbers lost[2]);
+size_t cdx_feed_jump(struct cdx_feed *f, int64_t log_start, int64_t distance,
+                     struct cdx_numbers lost[2]);
 /**
  * The log was replaced (checkpoint above its end): numbers go on unchanged, what was undelivered is gone (*from..*to when
  * true), in memory or not: its offsets mean nothing in the new log. Counting goes on from the new log's start. No request

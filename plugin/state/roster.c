@@ -441,7 +441,8 @@ uint64_t cdx_rosters_count(struct cdx_rosters *r, uint32_t roster, bool *closed)
 }
 
 void cdx_rosters_each(struct cdx_rosters *r, uint32_t roster,
-                      void (*each)(void *arg, struct cdx_text member_key, bool has_period), void *arg)
+                      void (*each)(void *arg, struct cdx_text member_key, bool has_period),
+                      void *arg)
 {
     char key[CDX_MAX_MEMBER_KEY_BYTES];
     roaring_bitmap_t *all = NULL;
@@ -454,7 +455,8 @@ void cdx_rosters_each(struct cdx_rosters *r, uint32_t roster,
         it = roaring_create_iterator(all);
     for (; it != NULL && it->has_value; roaring_advance_uint32_iterator(it)) {
         size_t n = cdx_names_text(&r->names, it->current_value, key);
-        each(arg, cdx_text(key, n), roaring_bitmap_contains(r->list[roster]->dated, it->current_value));
+        each(arg, cdx_text(key, n),
+             roaring_bitmap_contains(r->list[roster]->dated, it->current_value));
     }
     if (it != NULL)
         roaring_free_uint32_iterator(it);

@@ -30,7 +30,8 @@ uint32_t cdx_rosters_id(struct cdx_rosters *r, struct cdx_text name);
  * out, a roster whose closing record cannot be read is open again). CDX_NOMEM: the roster is no longer what the topic
  * says, and too small; the caller ends or reads the topic again. Thread: one writer.
  */
-enum cdx_code cdx_rosters_apply(struct cdx_rosters *r, struct cdx_text key, struct cdx_text value, int64_t wall_ms, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_rosters_apply(struct cdx_rosters *r, struct cdx_text key, struct cdx_text value,
+                                int64_t wall_ms, struct cdx_err *err) CDX_MUST_CHECK;
 /* Periods that begin or end by now, in either direction that the clock moved. Costs nothing when none does. Thread: the writer. */
 void cdx_rosters_tick(struct cdx_rosters *r, int64_t wall_ms);
 
@@ -39,12 +40,15 @@ uint32_t cdx_rosters_member(struct cdx_rosters *r, struct cdx_text member_key);
 /* Is this member in the roster now? CDX_ROSTER_ALL has every member, known or not. Thread: any. */
 bool cdx_rosters_has(struct cdx_rosters *r, uint32_t roster, uint32_t member);
 /* Are all these members in the roster now? all: false when n is 0. CDX_ROSTER_ALL/NONE of match.h are answered too. Thread: any. */
-bool cdx_rosters_has_all(struct cdx_rosters *r, uint32_t roster, const struct cdx_text *members, size_t n);
+bool cdx_rosters_has_all(struct cdx_rosters *r, uint32_t roster, const struct cdx_text *members,
+                         size_t n);
 /* Members of a roster now, and whether it is closed. Thread: any. */
 uint64_t cdx_rosters_count(struct cdx_rosters *r, uint32_t roster, bool *closed);
 
 /* Every member of a roster that has a record, period passed or not; `each` must not call back into the store. Thread: the writer. */
-void cdx_rosters_each(struct cdx_rosters *r, uint32_t roster, void (*each)(void *arg, struct cdx_text member_key, bool has_period), void *arg);
+void cdx_rosters_each(struct cdx_rosters *r, uint32_t roster,
+                      void (*each)(void *arg, struct cdx_text member_key, bool has_period),
+                      void *arg);
 
 /*
  * Value of a member record: {} or {"start":"...","end":"..."}, nothing else. FHIR R4 dateTime as written; both ends are
@@ -63,6 +67,7 @@ typedef bool cdx_roster_each(void *arg, struct cdx_text member_key, struct cdx_t
  * name_out: malloc'd Group.id. Errors: CDX_CONFIG with the element path. `each` returning false stops (CDX_NOMEM).
  * Thread: any.
  */
-enum cdx_code cdx_roster_read_group(struct cdx_text json, const char *base, cdx_roster_each *each, void *arg, char **name_out, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_roster_read_group(struct cdx_text json, const char *base, cdx_roster_each *each,
+                                    void *arg, char **name_out, struct cdx_err *err) CDX_MUST_CHECK;
 
 #endif

@@ -304,7 +304,8 @@ enum cdx_code cdx_subs_apply(struct cdx_subs *subs, struct cdx_text key, struct 
     rc = is_status ? apply_status(e, value, offset, err)
                    : apply_resource(e, value, offset, timestamp_ms, err);
     subs->bytes += entry_weight(e) - before;
-    if (rc == CDX_NOMEM && e->resource_offset < 0 && e->status_offset < 0) { /* made for this record only */
+    if (rc == CDX_NOMEM && e->resource_offset < 0 &&
+        e->status_offset < 0) { /* made for this record only */
         cdx_map_take(&subs->by_id, id);
         subs->bytes -= entry_weight(e);
         entry_free(e);

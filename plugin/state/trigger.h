@@ -41,14 +41,16 @@ void cdx_trigger_write(const struct cdx_trigger_value *v, struct cdx_buf *out);
  * The texts are borrowed from `value`, the arrays live in the arena. Errors: CDX_INPUT naming the line (unknown letter,
  * no `v` first, a second `v`, an empty member or receiver, no line end, more than the limits), CDX_NOMEM. Thread: any.
  */
-enum cdx_code cdx_trigger_parse(struct cdx_text value, struct cdx_arena *arena, struct cdx_trigger_value *out, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_trigger_parse(struct cdx_text value, struct cdx_arena *arena,
+                                struct cdx_trigger_value *out, struct cdx_err *err) CDX_MUST_CHECK;
 
 /**
  * Opens or makes <dir>/trigger-<partition>.mdb (and <dir>, one level). A damaged or foreign file is replaced; damage
  * inside a page that LMDB itself does not notice is not found. One handle a file and process. Returns owned, or NULL.
  * Thread: one at a time, as for all below.
  */
-struct cdx_trigger *cdx_trigger_open(const char *dir, int32_t partition, int64_t wall_ms, struct cdx_err *err);
+struct cdx_trigger *cdx_trigger_open(const char *dir, int32_t partition, int64_t wall_ms,
+                                     struct cdx_err *err);
 /* An open write transaction is dropped. Accepts NULL. */
 void cdx_trigger_close(struct cdx_trigger *t);
 /* Next offset to read to fill it; 0 when empty. */
@@ -59,7 +61,8 @@ enum cdx_code cdx_trigger_clear(struct cdx_trigger *t, struct cdx_err *err) CDX_
  * The value of a key copied into the arena; {NULL,0}: unknown. Sees the puts of an open write transaction. Keys longer
  * than LMDB's 511 bytes are kept by their SHA-256.
  */
-enum cdx_code cdx_trigger_get(struct cdx_trigger *t, struct cdx_text key, struct cdx_arena *arena, struct cdx_text *value, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_trigger_get(struct cdx_trigger *t, struct cdx_text key, struct cdx_arena *arena,
+                              struct cdx_text *value, struct cdx_err *err) CDX_MUST_CHECK;
 
 /**
  * One write transaction: begin, put (value.p NULL removes) ..., commit with filled >= 0 to move the filled offset, or -1
@@ -67,8 +70,10 @@ enum cdx_code cdx_trigger_get(struct cdx_trigger *t, struct cdx_text key, struct
  * After a failed put or commit the transaction is gone.
  */
 enum cdx_code cdx_trigger_begin(struct cdx_trigger *t, struct cdx_err *err) CDX_MUST_CHECK;
-enum cdx_code cdx_trigger_put(struct cdx_trigger *t, struct cdx_text key, struct cdx_text value, struct cdx_err *err) CDX_MUST_CHECK;
-enum cdx_code cdx_trigger_commit(struct cdx_trigger *t, int64_t filled, int64_t wall_ms, struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_trigger_put(struct cdx_trigger *t, struct cdx_text key, struct cdx_text value,
+                              struct cdx_err *err) CDX_MUST_CHECK;
+enum cdx_code cdx_trigger_commit(struct cdx_trigger *t, int64_t filled, int64_t wall_ms,
+                                 struct cdx_err *err) CDX_MUST_CHECK;
 /* Drops the open write transaction, if any. */
 void cdx_trigger_abort(struct cdx_trigger *t);
 

@@ -36,7 +36,7 @@ struct flight {
 static struct {
     CURLM *multi;
     int epoll, wake[2];
-    int64_t timer_ms;      /* mono; -1: none */
+    int64_t timer_ms; /* mono; -1: none */
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     char (*urls)[64];
@@ -98,7 +98,8 @@ static bool open_http(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     ctl.multi = curl_multi_init();
-    ctl.headers = curl_slist_append(curl_slist_append(NULL, "Content-Type: application/fhir+json"), "Expect:");
+    ctl.headers = curl_slist_append(curl_slist_append(NULL, "Content-Type: application/fhir+json"),
+                                    "Expect:");
     ctl.flights = calloc(ctl.urls_n, sizeof *ctl.flights);
     if (ctl.multi == NULL || ctl.headers == NULL || ctl.flights == NULL)
         return false;
@@ -185,7 +186,8 @@ static void read_records(void)
     }
 }
 
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *arg)
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *list, void *arg)
 {
     (void)arg;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
@@ -200,7 +202,10 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topi
 static bool open_kafka(const char *brokers, const char *topic, const char *group)
 {
     const char *const settings[][2] = {
-        {"bootstrap.servers", brokers}, {"group.id", group}, {"auto.offset.reset", "earliest"}, {"log_level", "3"},
+        {"bootstrap.servers", brokers},
+        {"group.id", group},
+        {"auto.offset.reset", "earliest"},
+        {"log_level", "3"},
     };
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -208,7 +213,8 @@ static bool open_kafka(const char *brokers, const char *topic, const char *group
     bool ok = true;
 
     for (size_t i = 0; ok && i < sizeof settings / sizeof settings[0]; i++)
-        ok = rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) == RD_KAFKA_CONF_OK;
+        ok = rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) ==
+             RD_KAFKA_CONF_OK;
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     ctl.rk = ok ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text) : NULL;
     if (ctl.rk == NULL) {
@@ -253,7 +259,8 @@ static void turn(void)
 
     for (int i = 0; i < n; i++) {
         int fd = events[i].data.fd;
-        int mask = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) | (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+        int mask = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
+                   (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                    (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
 
         if (fd != ctl.wake[0])
@@ -282,14 +289,16 @@ int main(int argc, char **argv)
     ctl.urls_n = (size_t)argc - 4;
     ctl.urls = calloc(ctl.urls_n, sizeof *ctl.urls);
     for (size_t i = 0; ctl.urls != NULL && i < ctl.urls_n; i++)
-        snprintf(ctl.urls[i], sizeof ctl.urls[i], "http://127.0.0.1:%ld/notify", strtol(argv[4 + i], NULL, 10));
+        snprintf(ctl.urls[i], sizeof ctl.urls[i], "http://127.0.0.1:%ld/notify",
+                 strtol(argv[4 + i], NULL, 10));
     if (ctl.urls == NULL || !open_epoll() || !open_http() || !open_kafka(argv[1], argv[2], argv[3]))
         return 1;
     while (!ended)
         turn();
     getrusage(RUSAGE_SELF, &used);
     printf("{\"records\":%lu,\"failures\":%lu,\"cpu_seconds\":%.6f}\n", ctl.records, ctl.failures,
-           (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+           (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+               (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
     rd_kafka_consumer_close(ctl.rk);
     return ctl.failures != 0;
 }

@@ -41,7 +41,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg)
 /* A laboratory result as an EHR writes it, filled up to VALUE_BYTES by its note. */
 static size_t resource(char *out, size_t cap, unsigned long id, unsigned long patient)
 {
-    static const char note[] = "Specimen received in good condition and processed within two hours of collection. ";
+    static const char note[] =
+        "Specimen received in good condition and processed within two hours of collection. ";
     int n = snprintf(
         out, cap,
         "{\"resourceType\":\"Observation\",\"id\":\"obs-%lu\",\"meta\":{\"versionId\":\"1\",\"lastUpdated\":\"2025-11-03T10:15:30.123Z\","
@@ -67,14 +68,16 @@ static size_t resource(char *out, size_t cap, unsigned long id, unsigned long pa
     return at + 4;
 }
 
-static bool produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, unsigned long id, unsigned long patients)
+static bool produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, unsigned long id,
+                    unsigned long patients)
 {
     char value[VALUE_BYTES + 1024], key[40];
     unsigned long patient = id % patients;
     size_t n = resource(value, sizeof value, id, patient);
     int key_n = snprintf(key, sizeof key, "Patient/p%lu", patient);
 
-    while (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value, n, key, (size_t)key_n, NULL) != 0) {
+    while (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value, n, key,
+                            (size_t)key_n, NULL) != 0) {
         if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return false;
         rd_kafka_poll(rk, 10);
@@ -85,15 +88,20 @@ static bool produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, unsigned long id, u
 static rd_kafka_t *open_client(const char *brokers)
 {
     static const char *const settings[][2] = {
-        {"linger.ms", "1"}, {"queue.buffering.max.messages", "200000"}, {"partitioner", "murmur2_random"}, {"log_level", "3"},
+        {"linger.ms", "1"},
+        {"queue.buffering.max.messages", "200000"},
+        {"partitioner", "murmur2_random"},
+        {"log_level", "3"},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_t *rk = NULL;
     char text[256] = "";
-    bool ok = rd_kafka_conf_set(conf, "bootstrap.servers", brokers, text, sizeof text) == RD_KAFKA_CONF_OK;
+    bool ok = rd_kafka_conf_set(conf, "bootstrap.servers", brokers, text, sizeof text) ==
+              RD_KAFKA_CONF_OK;
 
     for (size_t i = 0; ok && i < sizeof settings / sizeof settings[0]; i++)
-        ok = rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) == RD_KAFKA_CONF_OK;
+        ok = rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) ==
+             RD_KAFKA_CONF_OK;
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     if (ok)
         rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
@@ -127,7 +135,8 @@ static unsigned long number(const char *text)
 
 static unsigned long due_by_now(int64_t began, unsigned long rate, unsigned long count)
 {
-    unsigned long due = (unsigned long)((double)(now_ns(CLOCK_MONOTONIC) - began) / 1e9 * (double)rate) + 1;
+    unsigned long due =
+        (unsigned long)((double)(now_ns(CLOCK_MONOTONIC) - began) / 1e9 * (double)rate) + 1;
 
     return rate == 0 || due > count ? count : due;
 }
@@ -169,7 +178,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "feed: %lu records were not acknowledged\n", failed);
         return 1;
     }
-    printf("{\"records\":%lu,\"bytes\":%d,\"seconds\":%.3f}\n", done, VALUE_BYTES, (double)(now_ns(CLOCK_MONOTONIC) - began) / 1e9);
+    printf("{\"records\":%lu,\"bytes\":%d,\"seconds\":%.3f}\n", done, VALUE_BYTES,
+           (double)(now_ns(CLOCK_MONOTONIC) - began) / 1e9);
     rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(rk);
     return 0;

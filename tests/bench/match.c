@@ -82,14 +82,18 @@ static struct cdx_sub *make_sub(size_t i)
     struct cdx_err err = {0};
     struct cdx_sub *sub;
 
-    snprintf(json, sizeof json,
-             "{\"resourceType\":\"Subscription\",\"id\":\"%08zx-5a1e-4000-8000-00000000cafe\",\"meta\":{\"tag\":[{\"system\":"
-             "\"urn:cdex:client\",\"code\":\"payer-a\"}]},\"status\":\"requested\",\"criteria\":\"" TOPIC "\",\"_criteria\":"
-             "{\"extension\":[{\"url\":\"" BP "backport-filter-criteria\",\"valueString\":\"patient=Patient/%zu%s\"}]},"
-             "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://hooks.payer-a.example.com/fhir/notifications\",\"payload\":"
-             "\"application/fhir+json\",\"_payload\":{\"extension\":[{\"url\":\"" BP "backport-payload-content\",\"valueCode\":"
-             "\"id-only\"}]},\"header\":[\"Authorization: Bearer 0123456789abcdef0123456789abcdef\"]}}",
-             i, i + 1000000, i % 4 == 3 ? "&category=laboratory" : "");
+    snprintf(
+        json, sizeof json,
+        "{\"resourceType\":\"Subscription\",\"id\":\"%08zx-5a1e-4000-8000-00000000cafe\",\"meta\":{\"tag\":[{\"system\":"
+        "\"urn:cdex:client\",\"code\":\"payer-a\"}]},\"status\":\"requested\",\"criteria\":\"" TOPIC
+        "\",\"_criteria\":"
+        "{\"extension\":[{\"url\":\"" BP
+        "backport-filter-criteria\",\"valueString\":\"patient=Patient/%zu%s\"}]},"
+        "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://hooks.payer-a.example.com/fhir/notifications\",\"payload\":"
+        "\"application/fhir+json\",\"_payload\":{\"extension\":[{\"url\":\"" BP
+        "backport-payload-content\",\"valueCode\":"
+        "\"id-only\"}]},\"header\":[\"Authorization: Bearer 0123456789abcdef0123456789abcdef\"]}}",
+        i, i + 1000000, i % 4 == 3 ? "&category=laboratory" : "");
     sub = cdx_sub_parse(cdx_text_z(json), &err);
     if (sub == NULL)
         die(err.text);
@@ -97,29 +101,37 @@ static struct cdx_sub *make_sub(size_t i)
 }
 
 /* What else such a result carries. */
-#define REST_OF(n)                                                                                                          \
-    ",\"x" n "\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation\",\"code\":\"H\"}],\"y" n  \
-    "\":[{\"low\":{\"value\":4.0,\"unit\":\"%%\",\"system\":\"http://unitsofmeasure.org\"},\"high\":{\"value\":5.6,"           \
-    "\"system\":\"http://unitsofmeasure.org\"},\"text\":\"4.0-5.6\"}],\"z" n "\":[{\"use\":\"official\",\"value\":\"00471\"}]"
+#define REST_OF(n)                                                                                                   \
+    ",\"x" n                                                                                                         \
+    "\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation\",\"code\":\"H\"}],\"y" n  \
+    "\":[{\"low\":{\"value\":4.0,\"unit\":\"%%\",\"system\":\"http://unitsofmeasure.org\"},\"high\":{\"value\":5.6," \
+    "\"system\":\"http://unitsofmeasure.org\"},\"text\":\"4.0-5.6\"}],\"z" n                                         \
+    "\":[{\"use\":\"official\",\"value\":\"00471\"}]"
 
 static void make_event(struct event *e, bool laboratory, struct cdx_arena *arena)
 {
     struct cdx_err err = {0};
     struct cdx_text text;
 
-    text = e->text = cdx_arena_printf(arena,
+    text = e->text = cdx_arena_printf(
+        arena,
         "{\"resourceType\":\"Observation\",\"id\":\"o\",\"meta\":{\"versionId\":\"1\",\"lastUpdated\":\"2030-05-01T12:00:00Z\"},"
         "\"status\":\"final\",\"category\":[{\"coding\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/observation-category\","
         "\"code\":\"%s\"}]}],\"code\":{\"coding\":[{\"system\":\"http://loinc.org\",\"code\":\"4548-4\",\"display\":\"Hemoglobin A1c\"},"
         "{\"system\":\"urn:oid:1.2.3\",\"code\":\"A1C\"}],\"text\":\"Hemoglobin A1c\"},\"subject\":{\"reference\":\"Patient/1000000\"},"
         "\"encounter\":{\"reference\":\"Encounter/77\"},\"performer\":[{\"reference\":\"Practitioner/5\"}],"
-        "\"valueQuantity\":{\"value\":6.3,\"unit\":\"%%\"}" REST_OF("1") REST_OF("2") REST_OF("3") REST_OF("4") "}",
+        "\"valueQuantity\":{\"value\":6.3,\"unit\":\"%%\"}" REST_OF("1") REST_OF("2") REST_OF("3")
+            REST_OF("4") "}",
         laboratory ? "laboratory" : "vital-signs");
     if (text.p == NULL || cdx_json_parse(text.p, text.n, arena, &e->json, &err) != CDX_OK)
         die(err.text);
-    e->digits = strstr((char *)(uintptr_t)text.p, "Patient/") + strlen("Patient/"); /* the arena's own copy */
-    e->change = (struct cdx_change){.interaction = CDX_UPSERT, .base = CDX_LIT(BASE), .type = CDX_LIT("Observation"),
-                                    .id = CDX_LIT("o"), .json = &e->json};
+    e->digits = strstr((char *)(uintptr_t)text.p, "Patient/") +
+                strlen("Patient/"); /* the arena's own copy */
+    e->change = (struct cdx_change){.interaction = CDX_UPSERT,
+                                    .base = CDX_LIT(BASE),
+                                    .type = CDX_LIT("Observation"),
+                                    .id = CDX_LIT("o"),
+                                    .json = &e->json};
 }
 
 static void write_patient(struct event *e, size_t patient)
@@ -131,7 +143,8 @@ static void write_patient(struct event *e, size_t patient)
 /* Microseconds an event. */
 static double time_events(const struct cdx_index *index, bool read, struct result *r)
 {
-    struct cdx_arena *keep = cdx_arena_create(1u << 20, NULL), *arena = cdx_arena_create(1u << 20, NULL);
+    struct cdx_arena *keep = cdx_arena_create(1u << 20, NULL),
+                     *arena = cdx_arena_create(1u << 20, NULL);
     struct cdx_err err = {0};
     struct event events[2];
     double best = 1e9;
@@ -174,7 +187,8 @@ static struct result run(struct cdx_topics *topics, size_t n)
         die("out of memory");
     for (size_t i = 0; i < n; i++) {
         put[i] = (struct cdx_index_put){.sub = make_sub(i), .roster = 1};
-        r.sub_bytes += (double)malloc_usable_size(put[i].sub) + sizeof(size_t); /* one block, and malloc's word */
+        r.sub_bytes += (double)malloc_usable_size(put[i].sub) +
+                       sizeof(size_t); /* one block, and malloc's word */
     }
     start = now_ms();
     index = cdx_index_make(NULL, topics, put, n, NULL, 0, &err);
@@ -201,12 +215,14 @@ static struct result run(struct cdx_topics *topics, size_t n)
 static void print(const struct result *r, bool json)
 {
     if (json)
-        printf("{\"subscriptions\":%zu,\"build_ms\":%.1f,\"replace_one_ms\":%.3f,\"match_us\":%.3f,\"event_us\":%.3f,\"index_bytes\":%.1f,"
-               "\"subscription_bytes\":%.1f,\"wrong\":%zu}\n",
-               r->n, r->build_ms, r->replace_ms, r->match_us, r->event_us, r->index_bytes, r->sub_bytes, r->shortfall);
+        printf(
+            "{\"subscriptions\":%zu,\"build_ms\":%.1f,\"replace_one_ms\":%.3f,\"match_us\":%.3f,\"event_us\":%.3f,\"index_bytes\":%.1f,"
+            "\"subscription_bytes\":%.1f,\"wrong\":%zu}\n",
+            r->n, r->build_ms, r->replace_ms, r->match_us, r->event_us, r->index_bytes,
+            r->sub_bytes, r->shortfall);
     else
-        printf("%13zu %10.1f %14.3f %10.3f %10.3f %12.1f %12.1f %6zu\n", r->n, r->build_ms, r->replace_ms, r->match_us, r->event_us, r->index_bytes,
-               r->sub_bytes, r->shortfall);
+        printf("%13zu %10.1f %14.3f %10.3f %10.3f %12.1f %12.1f %6zu\n", r->n, r->build_ms,
+               r->replace_ms, r->match_us, r->event_us, r->index_bytes, r->sub_bytes, r->shortfall);
 }
 
 int main(int argc, char **argv)
@@ -219,12 +235,13 @@ int main(int argc, char **argv)
     size_t n;
     char *text = cdx_file_read("topics/patient-data-feed.json", 1 << 20, &n, &err);
 
-    if (topics == NULL || text == NULL || cdx_topics_add(topics, cdx_text(text, n), "patient-data-feed.json", &err) != CDX_OK)
+    if (topics == NULL || text == NULL ||
+        cdx_topics_add(topics, cdx_text(text, n), "patient-data-feed.json", &err) != CDX_OK)
         die(err.text);
     free(text);
     if (!json)
-        printf("%13s %10s %14s %10s %10s %12s %12s %6s\n", "subscriptions", "build ms", "replace one ms", "match us", "read+match", "index bytes",
-               "sub bytes", "wrong");
+        printf("%13s %10s %14s %10s %10s %12s %12s %6s\n", "subscriptions", "build ms",
+               "replace one ms", "match us", "read+match", "index bytes", "sub bytes", "wrong");
     for (size_t i = 0; i < CDX_COUNT(sizes); i++) {
         struct result r = run(topics, sizes[i]);
         print(&r, json);

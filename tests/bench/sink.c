@@ -91,14 +91,17 @@ static void note(const char *body, size_t n)
 
 static bool answer(int fd, const char *text, size_t n)
 {
-    return write(fd, text, n) == (ssize_t)n; /* a few bytes into an empty socket buffer: whole or broken */
+    return write(fd, text, n) ==
+           (ssize_t)n; /* a few bytes into an empty socket buffer: whole or broken */
 }
 
 static bool answer_json(int fd, const char *body)
 {
     char all[800];
-    int n = snprintf(all, sizeof all, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                     strlen(body), body);
+    int n = snprintf(
+        all, sizeof all,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+        strlen(body), body);
 
     return answer(fd, all, (size_t)n);
 }
@@ -107,8 +110,8 @@ static bool answer_count(int fd)
 {
     char body[100];
 
-    snprintf(body, sizeof body, "{\"events\":%llu,\"others\":%llu}", (unsigned long long)seen.events,
-             (unsigned long long)seen.others);
+    snprintf(body, sizeof body, "{\"events\":%llu,\"others\":%llu}",
+             (unsigned long long)seen.events, (unsigned long long)seen.others);
     return answer_json(fd, body);
 }
 
@@ -117,12 +120,14 @@ static bool answer_stats(int fd)
     char body[600];
 
     qsort(seen.ages, seen.ages_n, sizeof seen.ages[0], by_size);
-    snprintf(body, sizeof body,
-             "{\"events\":%llu,\"others\":%llu,\"bytes\":%llu,\"connections\":%llu,\"first_us\":%lld,\"last_us\":%lld,"
-             "\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}",
-             (unsigned long long)seen.events, (unsigned long long)seen.others, (unsigned long long)seen.bytes,
-             (unsigned long long)seen.connections, (long long)seen.first_us, (long long)seen.last_us, percentile(0.5),
-             percentile(0.9), percentile(0.99), percentile(1));
+    snprintf(
+        body, sizeof body,
+        "{\"events\":%llu,\"others\":%llu,\"bytes\":%llu,\"connections\":%llu,\"first_us\":%lld,\"last_us\":%lld,"
+        "\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}",
+        (unsigned long long)seen.events, (unsigned long long)seen.others,
+        (unsigned long long)seen.bytes, (unsigned long long)seen.connections,
+        (long long)seen.first_us, (long long)seen.last_us, percentile(0.5), percentile(0.9),
+        percentile(0.99), percentile(1));
     return answer_json(fd, body);
 }
 

@@ -10,7 +10,6 @@ static void tell(void *arg, const char *text)
     *(size_t *)arg += text[0] != '\0';
 }
 
-
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     struct cdx_err err = {0};

@@ -37,8 +37,10 @@ static void must_come_back(const struct cdx_cursor *cursor)
     cdx_cursor_write(cursor, &buf);
     if (buf.failed || cdx_cursor_read(cdx_buf_text(&buf), marks, &back, NULL) != CDX_OK)
         abort();
-    if (back.delivered != cursor->delivered || back.next_offset != cursor->next_offset || back.marks_n != cursor->marks_n ||
-        (back.marks_n != 0 && memcmp(back.marks, cursor->marks, back.marks_n * sizeof *back.marks) != 0))
+    if (back.delivered != cursor->delivered || back.next_offset != cursor->next_offset ||
+        back.marks_n != cursor->marks_n ||
+        (back.marks_n != 0 &&
+         memcmp(back.marks, cursor->marks, back.marks_n * sizeof *back.marks) != 0))
         abort();
     cdx_buf_fini(&buf);
 }

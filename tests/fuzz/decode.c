@@ -10,7 +10,6 @@
 #include "model/change.h"
 #include "model/record.h"
 
-
 /* What match, notify and the trigger state rely on: model/change.h. */
 static void check(const struct cdx_changes *changes)
 {

@@ -6,7 +6,6 @@
 #include "core/limits.h"
 #include "fuzz.h"
 
-
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     static struct cdx_arena *arena; /* of the process: never freed */

@@ -22,7 +22,8 @@ static void cut_a_bundle(const struct cdx_logrec *rec)
     struct cdx_buf out;
 
     cdx_buf_init(&out, CDX_MAX_BODY_BYTES);
-    if (cdx_notify_cut(&server, &sub, &(struct cdx_event){1, 0, rec, false}, 1, &out, &uuid, NULL) == CDX_OK &&
+    if (cdx_notify_cut(&server, &sub, &(struct cdx_event){1, 0, rec, false}, 1, &out, &uuid,
+                       NULL) == CDX_OK &&
         (out.n == 0 || out.p[0] != '{'))
         abort();
     cdx_buf_fini(&out);

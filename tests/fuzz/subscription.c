@@ -9,7 +9,6 @@
 #include "core/limits.h"
 #include "model/subscription.h"
 
-
 static void check_filters(const struct cdx_filter *filters, size_t n)
 {
     if (n == 0 || n > CDX_MAX_FILTERS)
@@ -43,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         abort();
     if (sub != NULL && sub->filters_n != 0)
         check_filters(sub->filters, sub->filters_n);
-    if (sub != NULL && (strpbrk(sub->endpoint, "\r\n ") != NULL || strpbrk(sub->payload, "\r\n") != NULL))
+    if (sub != NULL &&
+        (strpbrk(sub->endpoint, "\r\n ") != NULL || strpbrk(sub->payload, "\r\n") != NULL))
         abort();
     cdx_sub_unref(sub);
     return 0;

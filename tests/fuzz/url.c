@@ -10,7 +10,6 @@
 #include "fuzz.h"
 #include "net/guard.h"
 
-
 static char *part(CURLU *u, CURLUPart what, unsigned flags)
 {
     char *out = NULL;
@@ -22,7 +21,8 @@ static bool plain_number(const char *host)
 {
     struct in_addr any, strict;
 
-    return inet_aton(host, &any) == 0 || (inet_pton(AF_INET, host, &strict) == 1 && any.s_addr == strict.s_addr);
+    return inet_aton(host, &any) == 0 ||
+           (inet_pton(AF_INET, host, &strict) == 1 && any.s_addr == strict.s_addr);
 }
 
 static void agree(const char *url)
@@ -39,8 +39,9 @@ static void agree(const char *url)
     port = part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
     user = part(u, CURLUPART_USER, 0);
     fragment = part(u, CURLUPART_FRAGMENT, 0);
-    if (scheme == NULL || strcmp(scheme, "https") != 0 || host == NULL || !plain_number(host) || user != NULL ||
-        fragment != NULL || port == NULL || (strcmp(port, "443") != 0 && strcmp(port, "8443") != 0)) {
+    if (scheme == NULL || strcmp(scheme, "https") != 0 || host == NULL || !plain_number(host) ||
+        user != NULL || fragment != NULL || port == NULL ||
+        (strcmp(port, "443") != 0 && strcmp(port, "8443") != 0)) {
         fprintf(stderr, "accepted, but libcurl reads otherwise: %s\n", url);
         abort();
     }

@@ -29,7 +29,8 @@ static enum cdx_code map_story(const void *arg)
             oom_check(cdx_map_take(&map, cdx_text_z(names[n - 1])) == names[n - 1]);
     }
     for (size_t i = 0; i < KEYS; i++)
-        oom_check(cdx_map_get(&map, cdx_text_z(names[i])) == (i < n && !(i % 3 == 1 && i + 1 < n) ? names[i] : NULL));
+        oom_check(cdx_map_get(&map, cdx_text_z(names[i])) ==
+                  (i < n && !(i % 3 == 1 && i + 1 < n) ? names[i] : NULL));
     oom_print("%zu entries", map.used);
     cdx_map_fini(&map);
     return n == KEYS ? CDX_OK : CDX_NOMEM;
@@ -106,7 +107,8 @@ static enum cdx_code log_story(const void *arg)
     n = read(ends[0], text, sizeof text - 1);
     close(ends[0]);
     text[n > 0 ? n : 0] = '\0';
-    oom_check(strstr(text, " error some.id ") != NULL && strchr(text, '\n') == text + strlen(text) - 1);
+    oom_check(strstr(text, " error some.id ") != NULL &&
+              strchr(text, '\n') == text + strlen(text) - 1);
     return CDX_OK;
 }
 
@@ -139,7 +141,11 @@ static enum cdx_code timers_story(const void *arg)
 static bool add_to_flush(struct cdx_flush *flush, bool sticky)
 {
     static const struct cdx_header headers[] = {{{"name", 4}, {"value", 5}}};
-    const struct cdx_out out = {.topic = CDX_T_DELIVERIES, .key = {"key", 3}, .value = {"value", 5}, .headers = headers, .headers_n = 1};
+    const struct cdx_out out = {.topic = CDX_T_DELIVERIES,
+                                .key = {"key", 3},
+                                .value = {"value", 5},
+                                .headers = headers,
+                                .headers_n = 1};
 
     return cdx_flush_add(flush, &out, sticky);
 }

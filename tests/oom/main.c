@@ -36,7 +36,7 @@ static size_t kept_n;
 /* Shared with the child: where it is. */
 static struct {
     size_t k, runs, findings;
-} *progress;
+} * progress;
 
 static char result[OOM_RESULT_BYTES], expected[OOM_RESULT_BYTES], trouble[512];
 static size_t result_n;
@@ -197,8 +197,8 @@ static size_t run_apart(const struct oom_scenario *s)
         _exit(0);
     }
     if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
-        printf("oom: %s: allocation %zu refused: the process ended (signal %d)\n", s->name, progress->k,
-               WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+        printf("oom: %s: allocation %zu refused: the process ended (signal %d)\n", s->name,
+               progress->k, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
         progress->findings++;
     }
     return progress->findings;
@@ -208,7 +208,8 @@ int main(int argc, char **argv)
 {
     size_t findings = 0, ran = 0, allocations = 0;
 
-    progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    progress =
+        mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED)
         return 2;
     json_set_alloc_funcs(counted_malloc, free);
@@ -225,6 +226,7 @@ int main(int argc, char **argv)
     oom_match_end();
     while (kept_n > 0)
         free(kept[--kept_n]);
-    printf("oom: %zu scenarios, %zu allocations refused, %zu runs, %zu findings\n", ran, allocations, progress->runs, findings);
+    printf("oom: %zu scenarios, %zu allocations refused, %zu runs, %zu findings\n", ran,
+           allocations, progress->runs, findings);
     return findings == 0 && ran > 0 && allocations > 0 ? 0 : 1;
 }

@@ -15,7 +15,8 @@
 #define SUBS 40
 
 static const char topic_json[] =
-    "{\"resourceType\":\"SubscriptionTopic\",\"url\":\"" TOPIC "\",\"status\":\"active\",\"resourceTrigger\":[{\"resource\":\"Encounter\"},"
+    "{\"resourceType\":\"SubscriptionTopic\",\"url\":\"" TOPIC
+    "\",\"status\":\"active\",\"resourceTrigger\":[{\"resource\":\"Encounter\"},"
     "{\"resource\":\"Observation\",\"supportedInteraction\":[\"create\",\"update\"]}],\"canFilterBy\":[{\"filterParameter\":\"patient\"},"
     "{\"resource\":\"Encounter\",\"filterParameter\":\"class\"},{\"resource\":\"Encounter\",\"filterParameter\":\"status\"}]}";
 static const char event_json[] =
@@ -23,7 +24,8 @@ static const char event_json[] =
     "\"subject\":{\"reference\":\"Patient/p1\"}}";
 
 static struct cdx_definitions *defs; /* for the life of the program */
-static struct cdx_sub *subs[SUBS];   /* likewise; made where they are used: the scenarios of model/ would see what they share */
+static struct cdx_sub *subs
+    [SUBS]; /* likewise; made where they are used: the scenarios of model/ would see what they share */
 
 /* A parameter is compiled or not; that it is not must not be for want of memory. */
 static void print_params(const struct cdx_restype *type)
@@ -62,7 +64,8 @@ static enum cdx_code topics_story(const void *arg)
     oom_print("%zu", cdx_topics_count(topics));
     if (code == CDX_NOMEM && cdx_topics_count(topics) == 1) {
         oom_pause();
-        oom_check(cdx_topics_add(topics, *file, "file", &later) == CDX_OK && cdx_topics_count(topics) == 2);
+        oom_check(cdx_topics_add(topics, *file, "file", &later) == CDX_OK &&
+                  cdx_topics_count(topics) == 2);
         oom_resume();
     }
     cdx_topics_unref(topics);
@@ -72,19 +75,25 @@ static enum cdx_code topics_story(const void *arg)
 /* Filters of several shapes: none, one, two, values that hit and values that do not. */
 static struct cdx_sub *make_sub(size_t i)
 {
-    static const char *const filters[] = {"patient=Patient/p1", "class=C1,C2", "status=in-progress&class=http://s|C1", "class=C9"};
+    static const char *const filters[] = {"patient=Patient/p1", "class=C1,C2",
+                                          "status=in-progress&class=http://s|C1", "class=C9"};
     char json[2000], list[400] = "";
     struct cdx_err err = {0};
     struct cdx_sub *sub;
 
     if (i % 5 != 4)
-        snprintf(list, sizeof list, ",\"_criteria\":{\"extension\":[{\"url\":\"" BACKPORT "backport-filter-criteria\",\"valueString\":\"%s%s\"}]}",
+        snprintf(list, sizeof list,
+                 ",\"_criteria\":{\"extension\":[{\"url\":\"" BACKPORT
+                 "backport-filter-criteria\",\"valueString\":\"%s%s\"}]}",
                  i % 5 == 3 ? "" : "Encounter?", filters[i % 5]);
-    snprintf(json, sizeof json,
-             "{\"resourceType\":\"Subscription\",\"id\":\"s%zu\",\"status\":\"requested\",\"criteria\":\"" TOPIC "\"%s,"
-             "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.org/h\",\"payload\":\"application/fhir+json\","
-             "\"_payload\":{\"extension\":[{\"url\":\"" BACKPORT "backport-payload-content\",\"valueCode\":\"id-only\"}]}}}",
-             i, list);
+    snprintf(
+        json, sizeof json,
+        "{\"resourceType\":\"Subscription\",\"id\":\"s%zu\",\"status\":\"requested\",\"criteria\":\"" TOPIC
+        "\"%s,"
+        "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.org/h\",\"payload\":\"application/fhir+json\","
+        "\"_payload\":{\"extension\":[{\"url\":\"" BACKPORT
+        "backport-payload-content\",\"valueCode\":\"id-only\"}]}}}",
+        i, list);
     sub = cdx_sub_parse(cdx_text_z(json), &err);
     if (sub == NULL) {
         fprintf(stderr, "oom: %s\n", err.text);
@@ -120,7 +129,10 @@ static enum cdx_code match_event(const struct cdx_index *index, size_t *n)
     static const struct cdx_before before = {0};
     struct cdx_err err = {0};
     struct cdx_arena *arena = cdx_arena_create(1u << 20, &err);
-    struct cdx_change change = {.interaction = CDX_UPSERT, .base = CDX_LIT(BASE), .type = CDX_LIT("Encounter"), .id = CDX_LIT("e1")};
+    struct cdx_change change = {.interaction = CDX_UPSERT,
+                                .base = CDX_LIT(BASE),
+                                .type = CDX_LIT("Encounter"),
+                                .id = CDX_LIT("e1")};
     struct cdx_match match;
     struct cdx_json json;
     enum cdx_code code;
@@ -151,14 +163,16 @@ static struct cdx_topics *undisturbed_topics(void)
     return topics;
 }
 
-static struct cdx_index *make(struct cdx_index *old, struct cdx_topics *topics, size_t from, size_t to, struct cdx_err *err)
+static struct cdx_index *make(struct cdx_index *old, struct cdx_topics *topics, size_t from,
+                              size_t to, struct cdx_err *err)
 {
     static const char *const gone[] = {"s3", "s4", "not-there"};
     struct cdx_index_put put[SUBS];
 
     for (size_t i = from; i < to; i++)
         put[i - from] = (struct cdx_index_put){subs[i], 3};
-    return cdx_index_make(old, topics, put, to - from, gone, old != NULL ? CDX_COUNT(gone) : 0, err);
+    return cdx_index_make(old, topics, put, to - from, gone, old != NULL ? CDX_COUNT(gone) : 0,
+                          err);
 }
 
 /* Twenty subscriptions, then twenty more and two gone: the first index answers as before whatever became of the second. */
@@ -179,7 +193,8 @@ static enum cdx_code index_story(const void *arg)
         oom_pause();
         oom_check(match_event(first, &n) == CDX_OK);
         oom_check(cdx_index_count(first) == SUBS / 2);
-        oom_check(second == NULL || (match_event(second, &again) == CDX_OK && cdx_index_count(second) == SUBS - 2));
+        oom_check(second == NULL ||
+                  (match_event(second, &again) == CDX_OK && cdx_index_count(second) == SUBS - 2));
         oom_resume();
     }
     oom_print("%zu %zu", n, again);
@@ -232,7 +247,8 @@ void oom_match(void)
         fprintf(stderr, "oom: %s\n", err.text);
         exit(2);
     }
-    oom_add((struct oom_scenario){"match/definitions", definitions_story, "mappings/r4", CDX_OK, NULL});
+    oom_add(
+        (struct oom_scenario){"match/definitions", definitions_story, "mappings/r4", CDX_OK, NULL});
     oom_add((struct oom_scenario){"match/topics", topics_story, &feed, CDX_OK, NULL});
     oom_add((struct oom_scenario){"match/accepts", accepts_story, NULL, CDX_OK, make_subs});
     oom_add((struct oom_scenario){"match/index", index_story, NULL, CDX_OK, make_subs});

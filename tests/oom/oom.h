@@ -27,7 +27,7 @@ size_t oom_left(bool say);
 void oom_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Something is wrong in this run, whatever was refused. */
 void oom_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
-#define oom_check(condition) \
+#define oom_check(condition)                                                                       \
     ((condition) ? (void)0 : oom_wrong("%s:%d: not so: %s", __FILE__, __LINE__, #condition))
 
 /**
@@ -40,7 +40,7 @@ struct oom_scenario {
     const char *name;
     oom_run *run;
     const void *arg;
-    enum cdx_code expect; /* of a run in which nothing was refused */
+    enum cdx_code expect;  /* of a run in which nothing was refused */
     void (*prepare)(void); /* or NULL: makes what all its runs share; nothing of it is counted */
 };
 /* Adds one to what main runs. */

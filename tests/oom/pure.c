@@ -51,10 +51,12 @@ static enum cdx_code decode_story(const void *arg)
 
     if (arena == NULL)
         return err.code;
-    code = cdx_decode(in->format, &rec, CDX_LIT("https://ehr.example.org/fhir"), arena, &changes, &err);
+    code = cdx_decode(in->format, &rec, CDX_LIT("https://ehr.example.org/fhir"), arena, &changes,
+                      &err);
     oom_check(code == err.code);
     for (size_t i = 0; code == CDX_OK && i < changes.n; i++)
-        oom_print("%d %.*s/%.*s %.*s\n", changes.items[i].interaction, CDX_TEXT(changes.items[i].type), CDX_TEXT(changes.items[i].id),
+        oom_print("%d %.*s/%.*s %.*s\n", changes.items[i].interaction,
+                  CDX_TEXT(changes.items[i].type), CDX_TEXT(changes.items[i].id),
                   CDX_TEXT(changes.items[i].version));
     if (code == CDX_INPUT)
         oom_print("%s", err.text);
@@ -113,8 +115,9 @@ static void add_decode(const char *name, const char *folder)
         in->format = CDX_LIT("fhir");
     else
         in->format.n--; /* its line end */
-    oom_add((struct oom_scenario){named("decode", name), decode_story, in,
-                                  expect.p != NULL && strstr(expect.p, "\nerror ") != NULL ? CDX_INPUT : CDX_OK, NULL});
+    oom_add((struct oom_scenario){
+        named("decode", name), decode_story, in,
+        expect.p != NULL && strstr(expect.p, "\nerror ") != NULL ? CDX_INPUT : CDX_OK, NULL});
 }
 
 /* -- subscriptions ------------------------------------------------------------------------------------------------ */
@@ -129,9 +132,11 @@ static enum cdx_code sub_story(const void *arg)
         oom_print("%s", err.code == CDX_INPUT ? err.text : "");
         return err.code;
     }
-    oom_print("%s %s %s %s %d %zu headers\n", sub->id, sub->client, sub->topic, sub->endpoint, sub->level, sub->headers_n);
+    oom_print("%s %s %s %s %d %zu headers\n", sub->id, sub->client, sub->topic, sub->endpoint,
+              sub->level, sub->headers_n);
     for (size_t i = 0; i < sub->filters_n; i++)
-        oom_print("%s %zu %s\n", sub->filters[i].param, sub->filters[i].values_n, sub->filters[i].values[0]);
+        oom_print("%s %zu %s\n", sub->filters[i].param, sub->filters[i].values_n,
+                  sub->filters[i].values[0]);
     cdx_sub_unref(sub);
     return CDX_OK;
 }
@@ -142,7 +147,8 @@ static enum cdx_code filter_story(const void *arg)
     struct cdx_err err = {0};
     struct cdx_filter *filters = NULL;
     size_t n = 0, before;
-    enum cdx_code code = cdx_filter_parse(CDX_LIT("Encounter?patient=Patient/1,Patient/2&class=IMP"), &filters, &n, &err);
+    enum cdx_code code = cdx_filter_parse(
+        CDX_LIT("Encounter?patient=Patient/1,Patient/2&class=IMP"), &filters, &n, &err);
 
     (void)arg;
     before = n;
@@ -151,7 +157,8 @@ static enum cdx_code filter_story(const void *arg)
     oom_check(code == err.code);
     oom_check(code == CDX_OK || n == before || n == 0);
     for (size_t i = 0; i < n; i++)
-        oom_print("%s:%s %zu %s\n", filters[i].param, filters[i].modifier != NULL ? filters[i].modifier : "", filters[i].values_n,
+        oom_print("%s:%s %zu %s\n", filters[i].param,
+                  filters[i].modifier != NULL ? filters[i].modifier : "", filters[i].values_n,
                   filters[i].values[0]);
     cdx_filters_free(filters, n);
     return code;
@@ -161,19 +168,25 @@ static enum cdx_code filter_story(const void *arg)
 static const struct cdx_text full_sub = CDX_LIT(
     "{\"resourceType\":\"Subscription\",\"id\":\"sub-1\",\"meta\":{\"tag\":[{\"system\":\"urn:cdex:client\",\"code\":\"payer-a\"}]},"
     "\"status\":\"requested\",\"reason\":\"test\",\"end\":\"2031-01-01T00:00:00Z\",\"criteria\":\"https://topics.example.org/t|1\","
-    "\"_criteria\":{\"extension\":[{\"url\":\"" BACKPORT "backport-filter-criteria\",\"valueString\":\"Encounter?patient=Patient/1,Patient/2&class=IMP\"},"
+    "\"_criteria\":{\"extension\":[{\"url\":\"" BACKPORT
+    "backport-filter-criteria\",\"valueString\":\"Encounter?patient=Patient/1,Patient/2&class=IMP\"},"
     "{\"url\":\"" BACKPORT "backport-filter-criteria\",\"valueString\":\"status=finished\"}]},"
-    "\"channel\":{\"extension\":[{\"url\":\"" BACKPORT "backport-heartbeat-period\",\"valueUnsignedInt\":60},"
-    "{\"url\":\"" BACKPORT "backport-timeout\",\"valueUnsignedInt\":20},{\"url\":\"" BACKPORT "backport-max-count\",\"valuePositiveInt\":5}],"
+    "\"channel\":{\"extension\":[{\"url\":\"" BACKPORT
+    "backport-heartbeat-period\",\"valueUnsignedInt\":60},"
+    "{\"url\":\"" BACKPORT "backport-timeout\",\"valueUnsignedInt\":20},{\"url\":\"" BACKPORT
+    "backport-max-count\",\"valuePositiveInt\":5}],"
     "\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.org/h\",\"payload\":\"application/fhir+json\","
-    "\"_payload\":{\"extension\":[{\"url\":\"" BACKPORT "backport-payload-content\",\"valueCode\":\"full-resource\"}]},"
+    "\"_payload\":{\"extension\":[{\"url\":\"" BACKPORT
+    "backport-payload-content\",\"valueCode\":\"full-resource\"}]},"
     "\"header\":[\"Authorization: Bearer x\",\"X-A: b\"]}}");
-static const struct cdx_text bad_sub = CDX_LIT("{\"resourceType\":\"Subscription\",\"id\":\"sub-1\",\"status\":\"requested\","
-                                               "\"criteria\":\"https://t\",\"channel\":{\"type\":\"email\"}}");
+static const struct cdx_text bad_sub =
+    CDX_LIT("{\"resourceType\":\"Subscription\",\"id\":\"sub-1\",\"status\":\"requested\","
+            "\"criteria\":\"https://t\",\"channel\":{\"type\":\"email\"}}");
 
 /* -- notifications ------------------------------------------------------------------------------------------------ */
 
-static enum cdx_code print_bundle(enum cdx_code code, struct cdx_buf *out, const struct cdx_uuid *id)
+static enum cdx_code print_bundle(enum cdx_code code, struct cdx_buf *out,
+                                  const struct cdx_uuid *id)
 {
     char text[CDX_UUID_BYTES];
 
@@ -205,9 +218,10 @@ static enum cdx_code notify_story(const void *arg)
     if (code == CDX_OK)
         code = cdx_logrec_parse(cdx_buf_text(&log), &rec, &err);
     if (code == CDX_OK) {
-        const struct cdx_event events[] = {{.number = 7, .timestamp_ms = 1903867198001, .rec = &rec},
-                                           {.number = 8, .timestamp_ms = 1903867198002, .rec = &rec},
-                                           {.number = 9, .timestamp_ms = 1903867198003, .rec = &rec, .bare = true}};
+        const struct cdx_event events[] = {
+            {.number = 7, .timestamp_ms = 1903867198001, .rec = &rec},
+            {.number = 8, .timestamp_ms = 1903867198002, .rec = &rec},
+            {.number = 9, .timestamp_ms = 1903867198003, .rec = &rec, .bare = true}};
         code = cdx_notify_cut(&sample_server, &sub, events, CDX_COUNT(events), &out, &id, &err);
     }
     oom_check(code == err.code);
@@ -227,7 +241,8 @@ static enum cdx_code signal_story(const void *arg)
 
     (void)arg;
     cdx_buf_init(&out, 1u << 20);
-    code = cdx_notify_signal(&sample_server, &sub, CDX_HEARTBEAT, 1903867198000, CDX_ERROR_STATUS, 12, 1903867198000, "no-response", &out, &id, &err);
+    code = cdx_notify_signal(&sample_server, &sub, CDX_HEARTBEAT, 1903867198000, CDX_ERROR_STATUS,
+                             12, 1903867198000, "no-response", &out, &id, &err);
     oom_check(code == err.code);
     return print_bundle(code, &out, &id);
 }
@@ -252,7 +267,8 @@ static enum cdx_code conf_end(struct cdx_conf *conf, const struct cdx_err *err)
         oom_print("%s", err->code == CDX_CONFIG ? err->text : "");
         return err->code;
     }
-    oom_print("%s %s %zu %zu %s %s\n", conf->prefix, conf->instance, conf->sources_n, conf->kafka_n, conf->sources[0].base, conf->api_base);
+    oom_print("%s %s %zu %zu %s %s\n", conf->prefix, conf->instance, conf->sources_n, conf->kafka_n,
+              conf->sources[0].base, conf->api_base);
     cdx_conf_free(conf);
     return CDX_OK;
 }
@@ -310,9 +326,11 @@ static void add_conf(const char *name, const char *folder)
     char path[600];
 
     snprintf(path, sizeof path, "%s/cdex-push.json", folder);
-    conf = cdx_conf_load(path, NULL, NULL, &err); /* what it is without refusals, its own suite says */
+    conf =
+        cdx_conf_load(path, NULL, NULL, &err); /* what it is without refusals, its own suite says */
     cdx_conf_free(conf);
-    oom_add((struct oom_scenario){named("conf/file", name), conf_file_story, oom_keep(strdup(path)), err.code, NULL});
+    oom_add((struct oom_scenario){named("conf/file", name), conf_file_story, oom_keep(strdup(path)),
+                                  err.code, NULL});
     *text = oom_file(path);
     err = (struct cdx_err){0};
     conf = cdx_conf_parse(text->p, "etc", NULL, NULL, &err);
@@ -330,7 +348,8 @@ void oom_pure(void)
     oom_add((struct oom_scenario){"fhir/json", json_story, &topic, CDX_OK, NULL});
     each_folder("tests/cases/decode", add_decode);
     oom_add((struct oom_scenario){"model/subscription", sub_story, &full_sub, CDX_OK, NULL});
-    oom_add((struct oom_scenario){"model/subscription-refused", sub_story, &bad_sub, CDX_INPUT, NULL});
+    oom_add(
+        (struct oom_scenario){"model/subscription-refused", sub_story, &bad_sub, CDX_INPUT, NULL});
     oom_add((struct oom_scenario){"model/filter", filter_story, NULL, CDX_OK, NULL});
     oom_add((struct oom_scenario){"model/logrec", logrec_story, &logrec, CDX_OK, NULL});
     for (size_t i = 0; i < CDX_COUNT(levels); i++)
@@ -339,5 +358,6 @@ void oom_pure(void)
     each_folder("tests/cases/conf", add_conf);
     oom_add((struct oom_scenario){"model/glob", glob_story, NULL, CDX_OK, NULL});
     oom_add((struct oom_scenario){"model/file", file_story, "topics/encounter.json", CDX_OK, NULL});
-    oom_add((struct oom_scenario){"model/no-file", file_story, "topics/none.json", CDX_CONFIG, NULL});
+    oom_add(
+        (struct oom_scenario){"model/no-file", file_story, "topics/none.json", CDX_CONFIG, NULL});
 }

@@ -72,7 +72,8 @@ static enum cdx_code catch_up(struct cdx_feed *f, int64_t *expected)
             cdx_feed_scan_passed(f, offset + 1, live);
         }
         for (uint32_t n = cdx_feed_ready(f); n > 0; n--) {
-            oom_check(cdx_feed_item(f, 0)->number == *expected && cdx_feed_item(f, 0)->offset == 2 * *expected);
+            oom_check(cdx_feed_item(f, 0)->number == *expected &&
+                      cdx_feed_item(f, 0)->offset == 2 * *expected);
             cdx_feed_acked(f, 1);
             ++*expected;
         }
@@ -105,8 +106,14 @@ static enum cdx_code feed_story(const void *arg)
 }
 
 static const struct cdx_mark some_marks[] = {{1000, 1432}, {2000, 3000}};
-static const struct cdx_cursor some_cursor = {.delivered = 1500, .next_offset = 2001, .next_number = 1501, .counted_offset = 3400,
-                                              .counted_number = 2400, .marks = some_marks, .marks_n = 2, .sent_ms = 1903867198000};
+static const struct cdx_cursor some_cursor = {.delivered = 1500,
+                                              .next_offset = 2001,
+                                              .next_number = 1501,
+                                              .counted_offset = 3400,
+                                              .counted_number = 2400,
+                                              .marks = some_marks,
+                                              .marks_n = 2,
+                                              .sent_ms = 1903867198000};
 
 static enum cdx_code feed_load_story(const void *arg)
 {
@@ -139,7 +146,8 @@ static enum cdx_code cursor_story(const void *arg)
     if (!b.failed) {
         code = cdx_cursor_read(cdx_buf_text(&b), marks, &back, &err);
         oom_check(code == err.code);
-        oom_check(code != CDX_OK || (back.delivered == 1500 && back.next_number == 1501 && back.counted_offset == 3400 && back.marks_n == 2));
+        oom_check(code != CDX_OK || (back.delivered == 1500 && back.next_number == 1501 &&
+                                     back.counted_offset == 3400 && back.marks_n == 2));
     }
     cdx_buf_fini(&b);
     return code;
@@ -178,7 +186,8 @@ static enum cdx_code group_story(const void *arg)
     struct cdx_err err = {0};
     char *name = NULL;
     size_t n = 0;
-    enum cdx_code code = cdx_roster_read_group(*(const struct cdx_text *)arg, "https://ehr.example.org/fhir", hand_over, &n, &name, &err);
+    enum cdx_code code = cdx_roster_read_group(
+        *(const struct cdx_text *)arg, "https://ehr.example.org/fhir", hand_over, &n, &name, &err);
 
     oom_check(code == err.code);
     oom_check(code == CDX_OK || name == NULL);
@@ -221,7 +230,8 @@ static enum cdx_code rosters_story(const void *arg)
     oom_check(!lets_through(r, "a", "m0"));
     for (int i = 0; i < 100; i++) {
         snprintf(key, sizeof key, "a|m%d", i);
-        rc = apply(r, key, i % 10 == 9 ? "{\"start\":\"2020-01-01\",\"end\":\"2021-01-01\"}" : "{}");
+        rc =
+            apply(r, key, i % 10 == 9 ? "{\"start\":\"2020-01-01\",\"end\":\"2021-01-01\"}" : "{}");
         code = code == CDX_OK ? rc : code;
     }
     oom_check(!lets_through(r, "a", "m0")); /* not closed yet */
@@ -245,19 +255,21 @@ static enum cdx_code rosters_story(const void *arg)
 
 /* -- subscriptions ------------------------------------------------------------------------------------------------ */
 
-#define RESOURCE                                                                                                            \
-    "{\"resourceType\":\"Subscription\",\"id\":\"s1\",\"status\":\"requested\",\"criteria\":\"https://topics.example.org/t\","    \
-    "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.org/h\",\"payload\":\"application/fhir+json\","   \
+#define RESOURCE                                                                                                               \
+    "{\"resourceType\":\"Subscription\",\"id\":\"s1\",\"status\":\"requested\",\"criteria\":\"https://topics.example.org/t\"," \
+    "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.org/h\",\"payload\":\"application/fhir+json\","  \
     "\"_payload\":{\"extension\":[{\"url\":\"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"               \
     "backport-payload-content\",\"valueCode\":\"id-only\"}]}}}"
 
 /* subs.h: CDX_NOMEM: nothing was changed, so the same record can be applied again. */
-static enum cdx_code applied(struct cdx_subs *subs, const char *key, struct cdx_text value, int64_t offset)
+static enum cdx_code applied(struct cdx_subs *subs, const char *key, struct cdx_text value,
+                             int64_t offset)
 {
     struct cdx_sub_entry *changed = NULL;
     struct cdx_err err = {0};
     size_t used = subs->by_id.used;
-    enum cdx_code code = cdx_subs_apply(subs, cdx_text_z(key), value, offset, WALL, &changed, &err), again;
+    enum cdx_code code = cdx_subs_apply(subs, cdx_text_z(key), value, offset, WALL, &changed, &err),
+                  again;
 
     oom_check(code == err.code);
     if (code != CDX_NOMEM)
@@ -272,7 +284,8 @@ static enum cdx_code applied(struct cdx_subs *subs, const char *key, struct cdx_
 
 static enum cdx_code subs_story(const void *arg)
 {
-    struct cdx_status status = {.status = CDX_ACTIVE, .since_ms = WALL, .version = 5, .incarnation = 5, .activated = true};
+    struct cdx_status status = {
+        .status = CDX_ACTIVE, .since_ms = WALL, .version = 5, .incarnation = 5, .activated = true};
     static char why[] = "it answered 500", code_text[] = "error-response";
     struct cdx_subs subs = {0};
     struct cdx_sub_entry *e;
@@ -295,14 +308,17 @@ static enum cdx_code subs_story(const void *arg)
         const char *key;
         struct cdx_text value;
         int64_t offset;
-    } records[] = {{"s1", cdx_buf_text(&resource), 5},  {"s1#status", cdx_buf_text(&active), 6}, {"s1#status", cdx_buf_text(&error), 7},
-                   {"s2", CDX_LIT("{}"), 8},            {"s1#status", cdx_buf_text(&active), 9}, {"s3#status", cdx_buf_text(&error), 10}};
+    } records[] = {
+        {"s1", cdx_buf_text(&resource), 5},      {"s1#status", cdx_buf_text(&active), 6},
+        {"s1#status", cdx_buf_text(&error), 7},  {"s2", CDX_LIT("{}"), 8},
+        {"s1#status", cdx_buf_text(&active), 9}, {"s3#status", cdx_buf_text(&error), 10}};
     for (size_t i = 0; i < CDX_COUNT(records); i++) {
         rc = applied(&subs, records[i].key, records[i].value, records[i].offset);
         code = rc == CDX_NOMEM ? rc : code;
     }
     e = cdx_map_get(&subs.by_id, CDX_LIT("s1"));
-    oom_check(e != NULL && e->sub != NULL && cdx_sub_logs(e) && cdx_sub_shown(e) == CDX_ACTIVE && cdx_sub_answered(e) && e->status.error == NULL);
+    oom_check(e != NULL && e->sub != NULL && cdx_sub_logs(e) && cdx_sub_shown(e) == CDX_ACTIVE &&
+              cdx_sub_answered(e) && e->status.error == NULL);
     e = cdx_map_get(&subs.by_id, CDX_LIT("s2"));
     oom_check(e != NULL && e->sub == NULL && !cdx_sub_logs(e));
     oom_print("%zu", subs.by_id.used);
@@ -329,7 +345,9 @@ static enum cdx_code hash_story(const void *arg)
 
 static enum cdx_code trigger_value_story(const void *arg)
 {
-    static const struct cdx_text members[] = {{"https://b/Patient/1", 19}, {"https://b/Patient/2", 19}}, receivers[] = {{"s1", 2}};
+    static const struct cdx_text members[] = {{"https://b/Patient/1", 19},
+                                              {"https://b/Patient/2", 19}},
+                                 receivers[] = {{"s1", 2}};
     const struct cdx_trigger_value v = {{"7", 1}, members, 2, receivers, 1};
     struct cdx_err err = {0};
     struct cdx_trigger_value back = {0};
@@ -343,7 +361,8 @@ static enum cdx_code trigger_value_story(const void *arg)
     if (!b.failed && arena != NULL) {
         code = cdx_trigger_parse(cdx_buf_text(&b), arena, &back, &err);
         oom_check(code == err.code);
-        oom_check(code != CDX_OK || (back.members_n == 2 && back.receivers_n == 1 && cdx_text_is(back.members[1], "https://b/Patient/2")));
+        oom_check(code != CDX_OK || (back.members_n == 2 && back.receivers_n == 1 &&
+                                     cdx_text_is(back.members[1], "https://b/Patient/2")));
     }
     cdx_buf_fini(&b);
     cdx_arena_destroy(arena);
@@ -351,7 +370,8 @@ static enum cdx_code trigger_value_story(const void *arg)
 }
 
 /* Opened, filled, read; after an error it only lags: what is there is what was committed. */
-static enum cdx_code trigger_store(struct cdx_trigger *t, struct cdx_arena *arena, struct cdx_err *err)
+static enum cdx_code trigger_store(struct cdx_trigger *t, struct cdx_arena *arena,
+                                   struct cdx_err *err)
 {
     struct cdx_text value = {0};
     enum cdx_code code = cdx_trigger_begin(t, err);
@@ -398,15 +418,17 @@ void oom_state(void)
         "{\"resourceType\":\"Group\",\"id\":\"payer-a\",\"type\":\"person\",\"actual\":true,\"member\":[{\"entity\":{\"reference\":\"Patient/p1\"}},"
         "{\"entity\":{\"reference\":\"https://b/Patient/p2\"},\"period\":{\"start\":\"2026-01-01\",\"end\":\"2027-01-01\"}},"
         "{\"entity\":{\"reference\":\"Patient/p3\"},\"inactive\":true}]}");
-    static const struct cdx_text bad_group = CDX_LIT("{\"resourceType\":\"Group\",\"id\":\"payer-a\",\"type\":\"person\",\"actual\":true,"
-                                                     "\"member\":[{\"entity\":{\"reference\":\"Patient/p1\"}},{\"entity\":{}}]}");
+    static const struct cdx_text bad_group = CDX_LIT(
+        "{\"resourceType\":\"Group\",\"id\":\"payer-a\",\"type\":\"person\",\"actual\":true,"
+        "\"member\":[{\"entity\":{\"reference\":\"Patient/p1\"}},{\"entity\":{}}]}");
 
     oom_add((struct oom_scenario){"state/feed", feed_story, NULL, CDX_OK, NULL});
     oom_add((struct oom_scenario){"state/feed-load", feed_load_story, NULL, CDX_OK, NULL});
     oom_add((struct oom_scenario){"state/cursor", cursor_story, NULL, CDX_OK, NULL});
     oom_add((struct oom_scenario){"state/checkpoint", checkpoint_story, NULL, CDX_OK, NULL});
     oom_add((struct oom_scenario){"state/group", group_story, &group, CDX_OK, NULL});
-    oom_add((struct oom_scenario){"state/group-refused", group_story, &bad_group, CDX_CONFIG, NULL});
+    oom_add(
+        (struct oom_scenario){"state/group-refused", group_story, &bad_group, CDX_CONFIG, NULL});
     oom_add((struct oom_scenario){"state/rosters", rosters_story, NULL, CDX_OK, NULL});
     oom_add((struct oom_scenario){"state/subs", subs_story, NULL, CDX_OK, NULL});
     oom_add((struct oom_scenario){"state/hash", hash_story, NULL, CDX_OK, NULL});

@@ -33,11 +33,12 @@ char *__wrap_strndup(const char *z, size_t n);
 void __wrap_free(void *p);
 int __wrap_posix_memalign(void **p, size_t align, size_t n);
 int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int __wrap_vasprintf(char **out, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
+int __wrap_vasprintf(char **out, const char *format, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 
 static struct {
-    uintptr_t p;       /* 0: free, 1: removed */
-    uintptr_t from;    /* the call */
+    uintptr_t p;    /* 0: free, 1: removed */
+    uintptr_t from; /* the call */
     size_t number;
 } live[SLOTS];
 static size_t used; /* slots that are not free */
@@ -225,7 +226,8 @@ size_t oom_left(bool say)
         if (live[i].p > 1) {
             n++;
             if (say)
-                printf("  left: allocation %zu, taken at %p\n", live[i].number, (void *)live[i].from);
+                printf("  left: allocation %zu, taken at %p\n", live[i].number,
+                       (void *)live[i].from);
         }
     return n;
 }

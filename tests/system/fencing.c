@@ -24,9 +24,10 @@
 
 #include <librdkafka/rdkafka.h>
 
-#define SESSION_MS "6000"     /* group.min.session.timeout.ms of the broker: no shorter one is accepted */
-#define ANSWER_MS 60000      /* bound of every wait for an owner */
-#define PENDING_MS 2000      /* for so long an answer must stay out to be called waiting */
+#define SESSION_MS                                                                                 \
+    "6000"              /* group.min.session.timeout.ms of the broker: no shorter one is accepted */
+#define ANSWER_MS 60000 /* bound of every wait for an owner */
+#define PENDING_MS 2000 /* for so long an answer must stay out to be called waiting */
 #define LINE_BYTES 512
 
 static const char *bootstrap;
@@ -46,23 +47,25 @@ static void die(const char *what, const char *why)
     exit(2);
 }
 
-static rd_kafka_t *client(rd_kafka_type_t type, rd_kafka_conf_t *conf, const char *const (*properties)[2], size_t n)
+static rd_kafka_t *client(rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                          const char *const (*properties)[2], size_t n)
 {
     char errstr[256];
     rd_kafka_t *rk;
 
     for (size_t i = 0; i < n; i++)
         if (properties[i][1] != NULL &&
-            rd_kafka_conf_set(conf, properties[i][0], properties[i][1], errstr, sizeof errstr) != RD_KAFKA_CONF_OK)
+            rd_kafka_conf_set(conf, properties[i][0], properties[i][1], errstr, sizeof errstr) !=
+                RD_KAFKA_CONF_OK)
             die(properties[i][0], errstr);
     rk = rd_kafka_new(type, conf, errstr, sizeof errstr);
     if (rk == NULL)
         die("client", errstr);
     return rk;
 }
-#define CLIENT(type, conf, ...) \
-    client(type, conf, (const char *const[][2]){__VA_ARGS__}, \
-           sizeof (const char *const[][2]){__VA_ARGS__} / sizeof (const char *const[2]))
+#define CLIENT(type, conf, ...)                                                                    \
+    client(type, conf, (const char *const[][2]){__VA_ARGS__},                                      \
+           sizeof(const char *const[][2]){__VA_ARGS__} / sizeof(const char *const[2]))
 
 /* -- an owner ------------------------------------------------------------------------------------------------------ */
 
@@ -93,7 +96,8 @@ static void answer_error(rd_kafka_error_t *error)
         answer("ok");
         return;
     }
-    answer("error %s%s%s%s: %s", rd_kafka_error_name(error), rd_kafka_error_is_fatal(error) ? " fatal" : "",
+    answer("error %s%s%s%s: %s", rd_kafka_error_name(error),
+           rd_kafka_error_is_fatal(error) ? " fatal" : "",
            rd_kafka_error_txn_requires_abort(error) ? " abortable" : "",
            rd_kafka_error_is_retriable(error) ? " retriable" : "", rd_kafka_error_string(error));
     rd_kafka_error_destroy(error);
@@ -128,7 +132,8 @@ static void owner_assign(struct owner *o, const char *arg)
 }
 
 /* The consumer answers a rebalance only when it is polled; the metadata of an assignment is what it is at its start. */
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *opaque)
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
 {
     struct owner *o = opaque;
 
@@ -214,10 +219,12 @@ static void owner_begin(struct owner *o, const char *arg)
         return;
     }
     o->delivered = RD_KAFKA_RESP_ERR__IN_PROGRESS;
-    err = rd_kafka_producev(o->producer, RD_KAFKA_V_TOPIC(o->cursors), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY("s", 1),
+    err = rd_kafka_producev(o->producer, RD_KAFKA_V_TOPIC(o->cursors), RD_KAFKA_V_PARTITION(0),
+                            RD_KAFKA_V_KEY("s", 1),
                             RD_KAFKA_V_VALUE((void *)(uintptr_t)arg, strlen(arg)),
                             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
-    for (int64_t end = now_ms() + 15000; err == 0 && o->delivered == RD_KAFKA_RESP_ERR__IN_PROGRESS && now_ms() < end;)
+    for (int64_t end = now_ms() + 15000;
+         err == 0 && o->delivered == RD_KAFKA_RESP_ERR__IN_PROGRESS && now_ms() < end;)
         rd_kafka_poll(o->producer, 50);
     if (err == 0)
         err = o->delivered;
@@ -295,10 +302,12 @@ static const struct {
     const char *word;
     void (*run)(struct owner *o, const char *arg);
 } words[] = {
-    {"assign", owner_assign}, {"poll", owner_poll},     {"take", owner_take},           {"ask", owner_ask},
-    {"begin", owner_begin},   {"offsets", owner_offsets}, {"anonymous", owner_anonymous}, {"commit", owner_commit},
-    {"abort", owner_abort},   {"state", owner_state},   {"committed", owner_committed},
-    {"leave", owner_leave},
+    {"assign", owner_assign},       {"poll", owner_poll},
+    {"take", owner_take},           {"ask", owner_ask},
+    {"begin", owner_begin},         {"offsets", owner_offsets},
+    {"anonymous", owner_anonymous}, {"commit", owner_commit},
+    {"abort", owner_abort},         {"state", owner_state},
+    {"committed", owner_committed}, {"leave", owner_leave},
 };
 
 /* argv: PROGRAM owner BOOTSTRAP GROUP LOG CURSORS INSTANCE|- TRANSACTIONAL-ID TRANSACTION-TIMEOUT */
@@ -313,18 +322,20 @@ static int owner_main(char **argv)
 
     rd_kafka_conf_set_opaque(conf, &o);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-    o.consumer = CLIENT(RD_KAFKA_CONSUMER, conf, {"bootstrap.servers", argv[2]}, {"group.id", argv[3]},
-                        {"group.instance.id", instance}, {"session.timeout.ms", SESSION_MS},
-                        {"heartbeat.interval.ms", "500"}, {"enable.auto.commit", "false"}, {"log_level", "0"},
-                        {"enable.auto.offset.store", "false"}, {"isolation.level", "read_committed"},
-                        {"auto.offset.reset", "earliest"}, {"partition.assignment.strategy", "range"});
+    o.consumer = CLIENT(
+        RD_KAFKA_CONSUMER, conf, {"bootstrap.servers", argv[2]}, {"group.id", argv[3]},
+        {"group.instance.id", instance}, {"session.timeout.ms", SESSION_MS},
+        {"heartbeat.interval.ms", "500"}, {"enable.auto.commit", "false"}, {"log_level", "0"},
+        {"enable.auto.offset.store", "false"}, {"isolation.level", "read_committed"},
+        {"auto.offset.reset", "earliest"}, {"partition.assignment.strategy", "range"});
     rd_kafka_poll_set_consumer(o.consumer);
     conf = rd_kafka_conf_new();
     rd_kafka_conf_set_opaque(conf, &o);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    o.producer = CLIENT(RD_KAFKA_PRODUCER, conf, {"bootstrap.servers", argv[2]}, {"transactional.id", argv[7]},
-                        {"transaction.timeout.ms", argv[8]}, {"message.timeout.ms", "8000"},
-                        {"retry.backoff.ms", "2"}, {"linger.ms", "0"}, {"log_level", "0"});
+    o.producer = CLIENT(RD_KAFKA_PRODUCER, conf, {"bootstrap.servers", argv[2]},
+                        {"transactional.id", argv[7]}, {"transaction.timeout.ms", argv[8]},
+                        {"message.timeout.ms", "8000"}, {"retry.backoff.ms", "2"},
+                        {"linger.ms", "0"}, {"log_level", "0"});
     error = rd_kafka_init_transactions(o.producer, 30000);
     if (error != NULL) {
         answer_error(error);
@@ -412,7 +423,8 @@ static bool is_ok(const char *line)
     return strncmp(line, "ok", 2) == 0;
 }
 
-static struct handle owner_start(const struct claim *c, const char *instance, const char *txid, const char *txn_timeout)
+static struct handle owner_start(const struct claim *c, const char *instance, const char *txid,
+                                 const char *txn_timeout)
 {
     int to[2], from[2];
     struct handle h = {0};
@@ -425,8 +437,8 @@ static struct handle owner_start(const struct claim *c, const char *instance, co
     if (h.pid == 0) {
         dup2(to[0], 0);
         dup2(from[1], 1);
-        execl("/proc/self/exe", "fencing", "owner", bootstrap, c->group, c->log, c->cursors, instance, id, txn_timeout,
-              (char *)NULL);
+        execl("/proc/self/exe", "fencing", "owner", bootstrap, c->group, c->log, c->cursors,
+              instance, id, txn_timeout, (char *)NULL);
         _exit(127);
     }
     close(to[0]);
@@ -448,11 +460,13 @@ static void owner_end(struct handle *h)
 
 static void topics_make(const struct claim *c)
 {
-    rd_kafka_t *rk = CLIENT(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), {"bootstrap.servers", bootstrap}, {"log_level", "0"});
+    rd_kafka_t *rk = CLIENT(RD_KAFKA_PRODUCER, rd_kafka_conf_new(),
+                            {"bootstrap.servers", bootstrap}, {"log_level", "0"});
     rd_kafka_queue_t *q = rd_kafka_queue_new(rk);
     char errstr[256];
-    rd_kafka_NewTopic_t *topics[2] = {rd_kafka_NewTopic_new(c->log, 1, 1, errstr, sizeof errstr),
-                                      rd_kafka_NewTopic_new(c->cursors, 1, 1, errstr, sizeof errstr)};
+    rd_kafka_NewTopic_t *topics[2] = {
+        rd_kafka_NewTopic_new(c->log, 1, 1, errstr, sizeof errstr),
+        rd_kafka_NewTopic_new(c->cursors, 1, 1, errstr, sizeof errstr)};
     rd_kafka_event_t *ev;
     size_t n;
     const rd_kafka_topic_result_t **results;
@@ -464,7 +478,8 @@ static void topics_make(const struct claim *c)
     results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), &n);
     for (size_t i = 0; i < n; i++)
         if (rd_kafka_topic_result_error(results[i]))
-            die(rd_kafka_topic_result_name(results[i]), rd_kafka_topic_result_error_string(results[i]));
+            die(rd_kafka_topic_result_name(results[i]),
+                rd_kafka_topic_result_error_string(results[i]));
     rd_kafka_event_destroy(ev);
     rd_kafka_NewTopic_destroy_array(topics, 2);
     rd_kafka_queue_destroy(q);
@@ -474,7 +489,8 @@ static void topics_make(const struct claim *c)
 /* The values that read_committed sees in the cursor topic up to its end, joined by ','. */
 static void visible(const struct claim *c, char *out, size_t cap)
 {
-    rd_kafka_t *rk = CLIENT(RD_KAFKA_CONSUMER, rd_kafka_conf_new(), {"bootstrap.servers", bootstrap}, {"group.id", "reader"},
+    rd_kafka_t *rk = CLIENT(RD_KAFKA_CONSUMER, rd_kafka_conf_new(),
+                            {"bootstrap.servers", bootstrap}, {"group.id", "reader"},
                             {"isolation.level", "read_committed"}, {"enable.partition.eof", "true"},
                             {"enable.auto.commit", "false"}, {"log_level", "0"});
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -491,8 +507,8 @@ static void visible(const struct claim *c, char *out, size_t cap)
             continue;
         end = msg->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
         if (msg->err == 0)
-            snprintf(out + strlen(out), cap - strlen(out), "%s%.*s", out[0] ? "," : "", (int)msg->len,
-                     (char *)msg->payload);
+            snprintf(out + strlen(out), cap - strlen(out), "%s%.*s", out[0] ? "," : "",
+                     (int)msg->len, (char *)msg->payload);
         rd_kafka_message_destroy(msg);
     }
     rd_kafka_topic_partition_list_destroy(list);
@@ -514,7 +530,8 @@ static bool sees(const struct claim *c, const char *expected)
 
 static bool flush(struct handle *h, const char *value)
 {
-    return is_ok(ASK(h, "begin %s", value)) && is_ok(ASK(h, "offsets %s", value)) && is_ok(ASK(h, "commit"));
+    return is_ok(ASK(h, "begin %s", value)) && is_ok(ASK(h, "offsets %s", value)) &&
+           is_ok(ASK(h, "commit"));
 }
 
 static void report(bool holds, const char *claim)
@@ -557,7 +574,8 @@ static void current_member_commits(void)
 {
     struct claim c = claim_make("current");
     struct handle a = owner_start(&c, "a", "a", "10000");
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && flush(&a, "2");
+    bool holds =
+        is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && flush(&a, "2");
 
     report(holds && strcmp(ASK(&a, "committed 10000"), "ok 2") == 0 && sees(&c, "1,2"),
            "1 the current member's flush commits, records and group offset together");
@@ -572,11 +590,13 @@ static bool takes_over(struct claim *c, struct handle *a, struct handle *b, cons
     return is_ok(ASK(b, "assign")) && is_ok(ASK(b, "take")) && flush(b, "5");
 }
 
-static void old_generation_is_refused(const char *name, const char *a_instance, const char *b_instance, const char *text)
+static void old_generation_is_refused(const char *name, const char *a_instance,
+                                      const char *b_instance, const char *text)
 {
     struct claim c = claim_make(name);
     struct handle a = owner_start(&c, a_instance, "a", "60000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && takes_over(&c, &a, &b, b_instance);
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 takes_over(&c, &a, &b, b_instance);
 
     thaw(&a);
     holds = holds && is_ok(ASK(&a, "begin 2"));
@@ -601,26 +621,28 @@ static void open_flush_is_refused(void)
 {
     struct claim c = claim_make("open");
     struct handle a = owner_start(&c, "a", "a", "60000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && is_ok(ASK(&a, "begin 2")) &&
-                 takes_over(&c, &a, &b, "b");
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 is_ok(ASK(&a, "begin 2")) && takes_over(&c, &a, &b, "b");
 
     thaw(&a);
     holds = !is_ok(ASK(&a, "offsets 2")) && holds;
     note("send_offsets_to_transaction", a.line);
     note("abort_transaction after it", ASK(&a, "abort"));
-    report(strcmp(ASK(&b, "committed 20000"), "ok 5") == 0 && sees(&c, "1,5") && holds,
-           "2c a flush begun before the member was replaced, offsets sent after: refused, nothing visible");
+    report(
+        strcmp(ASK(&b, "committed 20000"), "ok 5") == 0 && sees(&c, "1,5") && holds,
+        "2c a flush begun before the member was replaced, offsets sent after: refused, nothing visible");
     owner_end(&a);
     owner_end(&b);
 }
 
 /* The offsets were accepted while `a` was the member; what then becomes of the transaction, `b` has to wait for. */
-static void owner_waits_for_decision(const char *name, const char *decision, const char *expected, const char *values, const char *text)
+static void owner_waits_for_decision(const char *name, const char *decision, const char *expected,
+                                     const char *values, const char *text)
 {
     struct claim c = claim_make(name);
     struct handle a = owner_start(&c, "a", "a", "60000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && is_ok(ASK(&a, "begin 2")) &&
-                 is_ok(ASK(&a, "offsets 2"));
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 is_ok(ASK(&a, "begin 2")) && is_ok(ASK(&a, "offsets 2"));
     int64_t start;
 
     freeze(&a);
@@ -649,8 +671,8 @@ static void owner_waits_for_timeout(void)
 {
     struct claim c = claim_make("gone");
     struct handle a = owner_start(&c, "a", "a", "10000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && is_ok(ASK(&a, "begin 2")) &&
-                 is_ok(ASK(&a, "offsets 2"));
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 is_ok(ASK(&a, "begin 2")) && is_ok(ASK(&a, "offsets 2"));
     int64_t start = now_ms();
 
     owner_end(&a);
@@ -660,7 +682,8 @@ static void owner_waits_for_timeout(void)
     holds = strcmp(ASK(&b, "committed 40000"), "ok 1") == 0 && holds;
     note("committed() of the new owner", b.line);
     printf("#   answered %" PRId64 " ms after the kill\n", now_ms() - start);
-    report(sees(&c, "1") && holds, "3c a flush that nobody decides (kill -9): committed() waits for the broker's abort");
+    report(sees(&c, "1") && holds,
+           "3c a flush that nobody decides (kill -9): committed() waits for the broker's abort");
     owner_end(&b);
 }
 
@@ -669,8 +692,8 @@ static void restart_decides_at_once(void)
 {
     struct claim c = claim_make("restart");
     struct handle a = owner_start(&c, "a", "a", "10000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && is_ok(ASK(&a, "begin 2")) &&
-                 is_ok(ASK(&a, "offsets 2"));
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 is_ok(ASK(&a, "begin 2")) && is_ok(ASK(&a, "offsets 2"));
     int64_t start = now_ms();
 
     owner_end(&a);
@@ -681,7 +704,9 @@ static void restart_decides_at_once(void)
     holds = strcmp(ASK(&b, "committed 40000"), "ok 1") == 0 && holds;
     printf("#   committed() answered after %" PRId64 " ms\n", now_ms() - start);
     holds = is_ok(ASK(&b, "take")) && flush(&b, "3") && holds;
-    report(sees(&c, "1,3") && holds, "3d kill -9 in a flush, same instance back: its init_transactions aborts the open flush");
+    report(
+        sees(&c, "1,3") && holds,
+        "3d kill -9 in a flush, same instance back: its init_transactions aborts the open flush");
     owner_end(&b);
 }
 
@@ -710,7 +735,8 @@ static void flush_across_rebalance_is_refused(void)
 {
     struct claim c = claim_make("across");
     struct handle a = owner_start(&c, "z", "a", "60000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && is_ok(ASK(&a, "begin 2"));
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 is_ok(ASK(&a, "begin 2"));
 
     b = owner_start(&c, "b", "b", "10000");
     say(&a, "poll 8000");
@@ -719,14 +745,16 @@ static void flush_across_rebalance_is_refused(void)
     holds = !is_ok(ASK(&a, "offsets 2")) && holds;
     note("send_offsets_to_transaction with the metadata of the assignment", a.line);
     note("abort_transaction after it", ASK(&a, "abort"));
-    report(strcmp(ASK(&b, "committed 20000"), "ok 5") == 0 && sees(&c, "1,5") && holds,
-           "2d a live member's flush with the metadata of the assignment before the rebalance: refused");
+    report(
+        strcmp(ASK(&b, "committed 20000"), "ok 5") == 0 && sees(&c, "1,5") && holds,
+        "2d a live member's flush with the metadata of the assignment before the rebalance: refused");
     holds = is_ok(ASK(&a, "ask"));
     note("the same member's metadata of now", a.line);
     ASK(&a, "begin 3");
     holds = is_ok(ASK(&a, "offsets 3")) && is_ok(ASK(&a, "commit")) && holds;
-    report(holds && strcmp(ASK(&b, "committed 20000"), "ok 3") == 0,
-           "5c hazard: metadata of now, not of the assignment, is accepted for a partition that another member owns");
+    report(
+        holds && strcmp(ASK(&b, "committed 20000"), "ok 3") == 0,
+        "5c hazard: metadata of now, not of the assignment, is accepted for a partition that another member owns");
     owner_end(&a);
     owner_end(&b);
 }
@@ -736,7 +764,8 @@ static void lost_member_asks_anew(void)
 {
     struct claim c = claim_make("anew");
     struct handle a = owner_start(&c, "a", "a", "60000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && takes_over(&c, &a, &b, "b");
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 takes_over(&c, &a, &b, "b");
 
     thaw(&a);
     note("the lost consumer, not polled", ASK(&a, "state 5000"));
@@ -757,13 +786,15 @@ static void metadata_without_member_is_accepted(void)
 {
     struct claim c = claim_make("anonymous");
     struct handle a = owner_start(&c, "a", "a", "60000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && takes_over(&c, &a, &b, "b");
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 takes_over(&c, &a, &b, "b");
 
     thaw(&a);
-    holds = is_ok(ASK(&a, "anonymous %s", c.group)) && is_ok(ASK(&a, "begin 3")) && is_ok(ASK(&a, "offsets 3")) &&
-            is_ok(ASK(&a, "commit")) && holds;
-    report(holds && strcmp(ASK(&b, "committed 20000"), "ok 3") == 0,
-           "5b hazard: metadata without a member (consumer_group_metadata_new) is accepted, whoever owns the partition");
+    holds = is_ok(ASK(&a, "anonymous %s", c.group)) && is_ok(ASK(&a, "begin 3")) &&
+            is_ok(ASK(&a, "offsets 3")) && is_ok(ASK(&a, "commit")) && holds;
+    report(
+        holds && strcmp(ASK(&b, "committed 20000"), "ok 3") == 0,
+        "5b hazard: metadata without a member (consumer_group_metadata_new) is accepted, whoever owns the partition");
     owner_end(&a);
     owner_end(&b);
 }
@@ -773,7 +804,8 @@ static void empty_group_refuses_old_member(void)
 {
     struct claim c = claim_make("empty");
     struct handle a = owner_start(&c, "a", "a", "60000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && takes_over(&c, &a, &b, "b");
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 takes_over(&c, &a, &b, "b");
 
     owner_end(&b);
     b = owner_start(&c, "-", "c", "10000"); /* joins when b's session is over, and goes */
@@ -794,8 +826,8 @@ static void timed_out_flush_is_refused(void)
 {
     struct claim c = claim_make("slow");
     struct handle a = owner_start(&c, "a", "a", "10000"), b;
-    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") && is_ok(ASK(&a, "begin 2")) &&
-                 is_ok(ASK(&a, "offsets 2"));
+    bool holds = is_ok(ASK(&a, "assign")) && is_ok(ASK(&a, "take")) && flush(&a, "1") &&
+                 is_ok(ASK(&a, "begin 2")) && is_ok(ASK(&a, "offsets 2"));
 
     freeze(&a);
     b = owner_start(&c, "b", "b", "10000");
@@ -822,15 +854,27 @@ int main(int argc, char **argv)
     bootstrap = argv[1];
     signal(SIGPIPE, SIG_IGN);
     current_member_commits();
-    old_generation_is_refused("static", "a", "b", "2a a static member past its session, replaced: its flush is refused, nothing visible");
-    old_generation_is_refused("dynamic", "-", "-", "2b a dynamic member past its session, replaced: its flush is refused, nothing visible");
+    old_generation_is_refused(
+        "static", "a", "b",
+        "2a a static member past its session, replaced: its flush is refused, nothing visible");
+    old_generation_is_refused(
+        "dynamic", "-", "-",
+        "2b a dynamic member past its session, replaced: its flush is refused, nothing visible");
     open_flush_is_refused();
-    owner_waits_for_decision("commits", "commit", "ok 2", "1,2", "3a the new owner's committed() waits for the open flush and sees its commit");
-    owner_waits_for_decision("aborts", "abort", "ok 1", "1", "3b the new owner's committed() waits for the open flush and sees its abort");
+    owner_waits_for_decision(
+        "commits", "commit", "ok 2", "1,2",
+        "3a the new owner's committed() waits for the open flush and sees its commit");
+    owner_waits_for_decision(
+        "aborts", "abort", "ok 1", "1",
+        "3b the new owner's committed() waits for the open flush and sees its abort");
     owner_waits_for_timeout();
     restart_decides_at_once();
-    second_instance_fences("instance", "other", "4a same group.instance.id, other transactional.id: the old handle's flush is refused");
-    second_instance_fences("same", "a", "4b same group.instance.id and transactional.id: the old handle's flush is refused");
+    second_instance_fences(
+        "instance", "other",
+        "4a same group.instance.id, other transactional.id: the old handle's flush is refused");
+    second_instance_fences(
+        "same", "a",
+        "4b same group.instance.id and transactional.id: the old handle's flush is refused");
     flush_across_rebalance_is_refused();
     empty_group_refuses_old_member();
     lost_member_asks_anew();

@@ -21,20 +21,22 @@ static void write_file(const char *folder, const char *name, struct cdx_buf *bun
     cdx_buf_fini(bundle);
 }
 
-static void signal_file(const char *folder, const char *name, enum cdx_signal kind, enum cdx_sub_status status,
-                        const char *error_code)
+static void signal_file(const char *folder, const char *name, enum cdx_signal kind,
+                        enum cdx_sub_status status, const char *error_code)
 {
     struct cdx_sub sub = sample_sub(CDX_FULL_RESOURCE);
     struct cdx_buf out;
     struct cdx_uuid id;
 
     cdx_buf_init(&out, 1u << 20);
-    if (cdx_notify_signal(&sample_server, &sub, kind, 12, status, 7, NOW_MS, error_code, &out, &id, NULL) != CDX_OK)
+    if (cdx_notify_signal(&sample_server, &sub, kind, 12, status, 7, NOW_MS, error_code, &out, &id,
+                          NULL) != CDX_OK)
         abort();
     write_file(folder, name, &out);
 }
 
-static void event_file(const char *folder, const char *name, const struct sample *s, enum cdx_level_of_content level)
+static void event_file(const char *folder, const char *name, const struct sample *s,
+                       enum cdx_level_of_content level)
 {
     struct cdx_sub sub = sample_sub(level);
     struct cdx_logrec rec;
@@ -43,7 +45,8 @@ static void event_file(const char *folder, const char *name, const struct sample
 
     sample_log(s, level, NULL, &log, &rec);
     cdx_buf_init(&out, 1u << 20);
-    if (cdx_notify_cut(&sample_server, &sub, &(struct cdx_event){41, NOW_MS, &rec, false}, 1, &out, &id, NULL) != CDX_OK)
+    if (cdx_notify_cut(&sample_server, &sub, &(struct cdx_event){41, NOW_MS, &rec, false}, 1, &out,
+                       &id, NULL) != CDX_OK)
         abort();
     write_file(folder, name, &out);
     cdx_buf_fini(&log);

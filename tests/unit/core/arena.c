@@ -97,7 +97,8 @@ static void reset_gives_the_whole_bound_back(void)
         cdx_arena_reset(arena);
         CU_ASSERT_EQUAL(bytes_until_null(arena, 1024), first);
         cdx_arena_reset(arena);
-        CU_ASSERT_PTR_NOT_NULL(cdx_arena_alloc(arena, 100)); /* small after large, large after small */
+        CU_ASSERT_PTR_NOT_NULL(
+            cdx_arena_alloc(arena, 100)); /* small after large, large after small */
         cdx_arena_reset(arena);
     }
     cdx_arena_reset(arena);
@@ -143,7 +144,8 @@ static void copies_and_formatted_texts_end_with_nul(void)
 static void without_room_a_copy_is_null(void)
 {
     struct cdx_arena *arena = arena_of(0);
-    struct cdx_text copy = cdx_arena_copy(arena, CDX_LIT("abc")), made = cdx_arena_printf(arena, "abc");
+    struct cdx_text copy = cdx_arena_copy(arena, CDX_LIT("abc")),
+                    made = cdx_arena_printf(arena, "abc");
 
     CU_ASSERT_PTR_NULL(copy.p);
     CU_ASSERT_EQUAL(copy.n, 0);
@@ -155,10 +157,12 @@ static void without_room_a_copy_is_null(void)
 static CU_TestInfo tests[] = {
     {"pieces are aligned and do not overlap", pieces_are_aligned_and_do_not_overlap},
     {"it never holds more than its bound", it_never_holds_more_than_its_bound},
-    {"one piece may take the whole bound and no byte more", one_piece_may_take_the_whole_bound_and_no_byte_more},
+    {"one piece may take the whole bound and no byte more",
+     one_piece_may_take_the_whole_bound_and_no_byte_more},
     {"a refused piece leaves the arena fit", a_refused_piece_leaves_the_arena_fit},
     {"reset gives the whole bound back", reset_gives_the_whole_bound_back},
-    {"zalloc clears used memory and refuses overflow", zalloc_clears_used_memory_and_refuses_overflow},
+    {"zalloc clears used memory and refuses overflow",
+     zalloc_clears_used_memory_and_refuses_overflow},
     {"copies and formatted texts end with NUL", copies_and_formatted_texts_end_with_nul},
     {"without room a copy is NULL", without_room_a_copy_is_null},
     CU_TEST_INFO_NULL,

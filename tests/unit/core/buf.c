@@ -85,7 +85,8 @@ static void a_length_that_would_wrap_is_refused(void)
 /* The C library's own rendering is the oracle. */
 static void integers_are_written_as_printf_writes_them(void)
 {
-    static const int64_t values[] = {0, 1, -1, 9, 10, -10, 1234567890123, INT64_MAX, INT64_MIN, INT32_MIN};
+    static const int64_t values[] = {0,         1,         -1,       9, 10, -10, 1234567890123,
+                                     INT64_MAX, INT64_MIN, INT32_MIN};
 
     for (size_t i = 0; i < CDX_COUNT(values); i++) {
         char want[32];
@@ -161,14 +162,16 @@ static void nothing_is_stolen_of_a_failed_or_empty_buffer(void)
 }
 
 static CU_TestInfo tests[] = {
-    {"what is added stands in order and ends with NUL", what_is_added_stands_in_order_and_ends_with_nul},
+    {"what is added stands in order and ends with NUL",
+     what_is_added_stands_in_order_and_ends_with_nul},
     {"the maximum may be filled to its last byte", the_maximum_may_be_filled_to_its_last_byte},
     {"a failure sticks until reset", a_failure_sticks_until_reset},
     {"a length that would wrap is refused", a_length_that_would_wrap_is_refused},
     {"integers are written as printf writes them", integers_are_written_as_printf_writes_them},
     {"JSON strings escape what they must", json_strings_escape_what_they_must},
     {"stolen bytes are the caller's", stolen_bytes_are_the_callers},
-    {"nothing is stolen of a failed or empty buffer", nothing_is_stolen_of_a_failed_or_empty_buffer},
+    {"nothing is stolen of a failed or empty buffer",
+     nothing_is_stolen_of_a_failed_or_empty_buffer},
     CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo suite_core_buf = {.pName = "core/buf", .pTests = tests};

@@ -106,11 +106,13 @@ static void check_rows(const struct cdx_counter_row *rows, size_t n, const char 
             first &= strcmp(rows[k].name, name) != 0;
         CU_ASSERT_EQUAL(strspn(name, "abcdefghijklmnopqrstuvwxyz_"), strlen(name));
         CU_ASSERT_EQUAL(strncmp(name, "cdex_", 5), 0);
-        CU_ASSERT(strlen(name) > strlen(suffix) && strcmp(name + strlen(name) - strlen(suffix), suffix) == 0);
+        CU_ASSERT(strlen(name) > strlen(suffix) &&
+                  strcmp(name + strlen(name) - strlen(suffix), suffix) == 0);
         CU_ASSERT_EQUAL(rows[i].help[0] != '\0', first);
         CU_ASSERT(first || behind);
         for (size_t k = 0; k < i; k++)
-            CU_ASSERT_FALSE(strcmp(rows[k].name, name) == 0 && strcmp(rows[k].label, rows[i].label) == 0);
+            CU_ASSERT_FALSE(strcmp(rows[k].name, name) == 0 &&
+                            strcmp(rows[k].label, rows[i].label) == 0);
     }
 }
 
@@ -124,7 +126,8 @@ static CU_TestInfo tests[] = {
     {"additions of many threads are not lost", additions_of_many_threads_are_not_lost},
     {"counters do not touch each other", counters_do_not_touch_each_other},
     {"a mirrored counter never goes down", a_mirrored_counter_never_goes_down},
-    {"a duration falls into the bucket whose bound holds it", a_duration_falls_into_the_bucket_whose_bound_holds_it},
+    {"a duration falls into the bucket whose bound holds it",
+     a_duration_falls_into_the_bucket_whose_bound_holds_it},
     {"bounds rise from a millisecond to a minute", bounds_rise_from_a_millisecond_to_a_minute},
     {"the tables can be exposed as they stand", the_tables_can_be_exposed_as_they_stand},
     CU_TEST_INFO_NULL,

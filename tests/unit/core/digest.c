@@ -5,7 +5,8 @@
 #include "core/digest.h"
 
 /* RFC 9562 6.6, table of namespaces. */
-static const struct cdx_uuid dns = {{0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}};
+static const struct cdx_uuid dns = {{0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4,
+                                     0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}};
 
 static void uuid5_gives_the_standards_example(void)
 {
@@ -21,7 +22,8 @@ static void the_url_namespace_is_the_standards(void)
 {
     char text[CDX_UUID_BYTES];
 
-    CU_ASSERT_STRING_EQUAL(cdx_uuid_text(&cdx_uuid_url, text), "6ba7b811-9dad-11d1-80b4-00c04fd430c8"); /* RFC 9562 6.6 */
+    CU_ASSERT_STRING_EQUAL(cdx_uuid_text(&cdx_uuid_url, text),
+                           "6ba7b811-9dad-11d1-80b4-00c04fd430c8"); /* RFC 9562 6.6 */
 }
 
 /* Names on both sides of the one-shot buffer. python3: uuid.uuid5(uuid.NAMESPACE_DNS, "n" * length) */
@@ -57,7 +59,8 @@ static void webhook_ids_are_base32(void)
     memcpy(u.b, "foobafoobafoobaf", 16);
     CU_ASSERT_STRING_EQUAL(cdx_webhook_id(&u, out), "msg_MZXW6YTBMZXW6YTBMZXW6YTBMY");
     memset(u.b, 0xff, 16);
-    CU_ASSERT_STRING_EQUAL(cdx_webhook_id(&u, out), "msg_77777777777777777777777774"); /* table 3: 31 is '7', 28 is '4' */
+    CU_ASSERT_STRING_EQUAL(cdx_webhook_id(&u, out),
+                           "msg_77777777777777777777777774"); /* table 3: 31 is '7', 28 is '4' */
     memset(u.b, 0, 16);
     CU_ASSERT_STRING_EQUAL(cdx_webhook_id(&u, out), "msg_AAAAAAAAAAAAAAAAAAAAAAAAAA");
 }
@@ -71,7 +74,9 @@ static void sha256_gives_the_standards_examples(void)
     CU_ASSERT_STRING_EQUAL(out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     CU_ASSERT_EQUAL(cdx_sha256_hex(NULL, 0, out, NULL), CDX_OK);
     CU_ASSERT_STRING_EQUAL(out, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    CU_ASSERT_EQUAL(cdx_sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56, out, NULL), CDX_OK);
+    CU_ASSERT_EQUAL(
+        cdx_sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56, out, NULL),
+        CDX_OK);
     CU_ASSERT_STRING_EQUAL(out, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
@@ -94,7 +99,8 @@ static void partitions_are_kafkas(void)
 
     for (size_t i = 0; i < CDX_COUNT(vectors); i++)
         for (size_t c = 0; c < CDX_COUNT(counts); c++)
-            CU_ASSERT_EQUAL(cdx_partition_of(cdx_text_z(vectors[i].key), counts[c]), (vectors[i].murmur2 & 0x7fffffff) % counts[c]);
+            CU_ASSERT_EQUAL(cdx_partition_of(cdx_text_z(vectors[i].key), counts[c]),
+                            (vectors[i].murmur2 & 0x7fffffff) % counts[c]);
 }
 
 static void the_empty_key_has_a_partition(void)

@@ -41,7 +41,7 @@ static void every_code_has_a_text(void)
     for (int c = CDX_OK; c <= CDX_NOMEM; c++)
         CU_ASSERT(cdx_code_text((enum cdx_code)c)[0] != '\0');
     CU_ASSERT_PTR_NOT_NULL(cdx_code_text((enum cdx_code)(CDX_NOMEM + 1)));
-    CU_ASSERT_PTR_NOT_NULL(cdx_code_text((enum cdx_code)-1));
+    CU_ASSERT_PTR_NOT_NULL(cdx_code_text((enum cdx_code) - 1));
 }
 
 static CU_TestInfo tests[] = {

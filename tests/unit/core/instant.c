@@ -47,7 +47,8 @@ static const struct moment read_only[] = {
     {"1970-01-01T00:00:00.05Z", 50},
     {"1970-01-01T00:00:00.0019Z", 1},
     {"1970-01-01T00:00:00.9999999999999999999Z", 999},
-    {"1998-12-31T23:59:60Z", 915148800000}, /* a leap second: :60 is allowed by the type's expression */
+    {"1998-12-31T23:59:60Z",
+     915148800000}, /* a leap second: :60 is allowed by the type's expression */
 };
 
 static void zones_and_fractions_are_understood(void)
@@ -60,14 +61,41 @@ static void zones_and_fractions_are_understood(void)
 }
 
 static const char *const none[] = {
-    "", "2030", "2030-05", "2030-05-01", "2030-05-01T12:00Z", "2030-05-01T12:00:00", "2030-05-01 12:00:00Z",
-    "2030-05-01T12:00:00z", "2030-05-01t12:00:00Z", "2030-05-01T12:00:00.Z", "2030-05-01T12:00:00,5Z",
-    "2030-05-01T24:00:00Z", "2030-05-01T12:60:00Z", "2030-05-01T12:00:61Z", "2030-00-01T12:00:00Z",
-    "2030-13-01T12:00:00Z", "2030-05-00T12:00:00Z", "2030-04-31T12:00:00Z", "2023-02-29T12:00:00Z",
-    "1900-02-29T12:00:00Z", "0000-01-01T00:00:00Z", "2030-05-01T12:00:00+2:00", "2030-05-01T12:00:00+0200",
-    "2030-05-01T12:00:00+15:00", "2030-05-01T12:00:00+14:30", "2030-05-01T12:00:00+02:60", "2030-05-01T12:00:00+02",
-    "2030-05-01T12:00:00Z ", " 2030-05-01T12:00:00Z", "2030-05-01T12:00:00ZZ", "+030-05-01T12:00:00Z",
-    "-2030-05-01T12:00:00Z", "12030-05-01T12:00:00Z", "2030-5-01T12:00:00Z", "2030-05-01T12:00:0 Z",
+    "",
+    "2030",
+    "2030-05",
+    "2030-05-01",
+    "2030-05-01T12:00Z",
+    "2030-05-01T12:00:00",
+    "2030-05-01 12:00:00Z",
+    "2030-05-01T12:00:00z",
+    "2030-05-01t12:00:00Z",
+    "2030-05-01T12:00:00.Z",
+    "2030-05-01T12:00:00,5Z",
+    "2030-05-01T24:00:00Z",
+    "2030-05-01T12:60:00Z",
+    "2030-05-01T12:00:61Z",
+    "2030-00-01T12:00:00Z",
+    "2030-13-01T12:00:00Z",
+    "2030-05-00T12:00:00Z",
+    "2030-04-31T12:00:00Z",
+    "2023-02-29T12:00:00Z",
+    "1900-02-29T12:00:00Z",
+    "0000-01-01T00:00:00Z",
+    "2030-05-01T12:00:00+2:00",
+    "2030-05-01T12:00:00+0200",
+    "2030-05-01T12:00:00+15:00",
+    "2030-05-01T12:00:00+14:30",
+    "2030-05-01T12:00:00+02:60",
+    "2030-05-01T12:00:00+02",
+    "2030-05-01T12:00:00Z ",
+    " 2030-05-01T12:00:00Z",
+    "2030-05-01T12:00:00ZZ",
+    "+030-05-01T12:00:00Z",
+    "-2030-05-01T12:00:00Z",
+    "12030-05-01T12:00:00Z",
+    "2030-5-01T12:00:00Z",
+    "2030-05-01T12:00:0 Z",
 };
 
 static void what_is_no_instant_is_refused_and_nothing_written(void)
@@ -98,7 +126,8 @@ static void reading_undoes_writing_on_every_day(void)
         for (int64_t ms = day * 86400000 - 1; ms <= day * 86400000; ms++) {
             char out[CDX_INSTANT_BYTES];
             int64_t back;
-            differ += !cdx_instant_parse(cdx_text_z(cdx_instant_format(ms, out)), &back) || back != ms;
+            differ +=
+                !cdx_instant_parse(cdx_text_z(cdx_instant_format(ms, out)), &back) || back != ms;
         }
     CU_ASSERT_EQUAL(differ, 0);
 }
@@ -106,7 +135,8 @@ static void reading_undoes_writing_on_every_day(void)
 /* The three forms of RFC 9110 5.6.7, its own example. */
 static void http_dates_have_three_forms(void)
 {
-    static const char *const forms[] = {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+    static const char *const forms[] = {"Sun, 06 Nov 1994 08:49:37 GMT",
+                                        "Sunday, 06-Nov-94 08:49:37 GMT",
                                         "Sun Nov  6 08:49:37 1994"};
 
     for (size_t i = 0; i < CDX_COUNT(forms); i++) {
@@ -142,7 +172,8 @@ static void what_is_no_http_date_is_refused(void)
 static CU_TestInfo tests[] = {
     {"instants are read and written", instants_are_read_and_written},
     {"zones and fractions are understood", zones_and_fractions_are_understood},
-    {"what is no instant is refused and nothing written", what_is_no_instant_is_refused_and_nothing_written},
+    {"what is no instant is refused and nothing written",
+     what_is_no_instant_is_refused_and_nothing_written},
     {"every cut of an instant is none", every_cut_of_an_instant_is_none},
     {"reading undoes writing on every day", reading_undoes_writing_on_every_day},
     {"HTTP dates have three forms", http_dates_have_three_forms},

@@ -53,8 +53,11 @@ static const char *after_time(const char *line)
 static void a_line_is_time_level_id_pairs_text(void)
 {
     catch_lines(CDX_INFO, false);
-    cdx_log(CDX_WARN, "push.attempt", "it failed", CDX_KV("sub", "s-1"), CDX_KN("status", 503), CDX_KN("left", INT64_MIN));
-    CU_ASSERT_STRING_EQUAL(after_time(caught()), " warn  push.attempt sub=s-1 status=503 left=-9223372036854775808 text=\"it failed\"\n");
+    cdx_log(CDX_WARN, "push.attempt", "it failed", CDX_KV("sub", "s-1"), CDX_KN("status", 503),
+            CDX_KN("left", INT64_MIN));
+    CU_ASSERT_STRING_EQUAL(
+        after_time(caught()),
+        " warn  push.attempt sub=s-1 status=503 left=-9223372036854775808 text=\"it failed\"\n");
 }
 
 static void without_text_there_is_none(void)
@@ -110,7 +113,8 @@ static void json_lines_are_json(void)
     line = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(line);
     CU_ASSERT_PTR_EQUAL(strchr(text, '\n'), text + strlen(text) - 1);
-    CU_ASSERT_TRUE(cdx_instant_parse(cdx_text_z(json_string_value(json_object_get(line, "ts"))), &ms));
+    CU_ASSERT_TRUE(
+        cdx_instant_parse(cdx_text_z(json_string_value(json_object_get(line, "ts"))), &ms));
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(line, "level")), "debug");
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(line, "id")), "a.b");
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(line, "sub")), "s 1");

@@ -92,8 +92,17 @@ static void every_header_of_the_specification_is_there(void)
 
 static void what_is_not_known_is_left_out(void)
 {
-    const struct cdx_deadletter d = {.stage = "decode", .klass = "decode", .status = -1, .attempts = -1, .event_first = -1,
-                                     .event_last = -1, .first_ms = -1, .last_ms = -1, .src_partition = -1, .src_offset = -1, .src_ms = -1};
+    const struct cdx_deadletter d = {.stage = "decode",
+                                     .klass = "decode",
+                                     .status = -1,
+                                     .attempts = -1,
+                                     .event_first = -1,
+                                     .event_last = -1,
+                                     .first_ms = -1,
+                                     .last_ms = -1,
+                                     .src_partition = -1,
+                                     .src_offset = -1,
+                                     .src_ms = -1};
     struct made m;
 
     make(&m, &d);
@@ -141,7 +150,8 @@ static void texts_are_used_anew_each_time(void)
 static CU_TestInfo tests[] = {
     {"every header of the specification is there", every_header_of_the_specification_is_there},
     {"what is not known is left out", what_is_not_known_is_left_out},
-    {"the first record of a partition has an offset", the_first_record_of_a_partition_has_an_offset},
+    {"the first record of a partition has an offset",
+     the_first_record_of_a_partition_has_an_offset},
     {"a long error is cut", a_long_error_is_cut},
     {"texts are used anew each time", texts_are_used_anew_each_time},
     CU_TEST_INFO_NULL,

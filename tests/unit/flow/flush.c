@@ -15,9 +15,14 @@ static struct cdx_flush *flush_of(void)
 
 static bool add(struct cdx_flush *flush, bool sticky)
 {
-    static const struct cdx_header headers[] = {{{"name", 4}, {"value", 5}}, {{"null", 4}, {NULL, 0}}};
-    const struct cdx_out out = {.topic = CDX_T_DELIVERIES, .partition = 3, .key = {"key", 3}, .value = {"value", 5},
-                                .headers = headers, .headers_n = sticky ? 2 : 0};
+    static const struct cdx_header headers[] = {{{"name", 4}, {"value", 5}},
+                                                {{"null", 4}, {NULL, 0}}};
+    const struct cdx_out out = {.topic = CDX_T_DELIVERIES,
+                                .partition = 3,
+                                .key = {"key", 3},
+                                .value = {"value", 5},
+                                .headers = headers,
+                                .headers_n = sticky ? 2 : 0};
 
     return cdx_flush_add(flush, &out, sticky);
 }
@@ -100,7 +105,8 @@ static void what_was_carried_over_is_carried_on(void)
 static void a_record_beyond_the_bound_is_refused_and_leaves_nothing(void)
 {
     struct cdx_flush *flush = flush_of();
-    const struct cdx_out out = {.topic = CDX_T_DEAD_LETTERS, .key = {"k", 1}, .value = {"never read", (size_t)1 << 40}};
+    const struct cdx_out out = {
+        .topic = CDX_T_DEAD_LETTERS, .key = {"k", 1}, .value = {"never read", (size_t)1 << 40}};
 
     CU_ASSERT_FALSE(cdx_flush_add(flush, &out, true));
     CU_ASSERT_TRUE(cdx_flush_empty(flush));
@@ -113,7 +119,8 @@ static CU_TestInfo tests[] = {
     {"null and empty texts are records", null_and_empty_texts_are_records},
     {"only sticky records are carried over", only_sticky_records_are_carried_over},
     {"what was carried over is carried on", what_was_carried_over_is_carried_on},
-    {"a record beyond the bound is refused and leaves nothing", a_record_beyond_the_bound_is_refused_and_leaves_nothing},
+    {"a record beyond the bound is refused and leaves nothing",
+     a_record_beyond_the_bound_is_refused_and_leaves_nothing},
     CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo suite_flow_flush = {.pName = "flow/flush", .pTests = tests};

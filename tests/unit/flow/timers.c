@@ -130,14 +130,16 @@ static int64_t earliest(const int64_t *due)
 }
 
 /* Takes out what the list says is due; true when exactly that has fired, in order. */
-static bool fired_as_listed(const struct fired *f, const struct cdx_timer *timer, int64_t *due, int64_t now)
+static bool fired_as_listed(const struct fired *f, const struct cdx_timer *timer, int64_t *due,
+                            int64_t now)
 {
     size_t expected = 0;
     bool same = true;
 
     for (size_t i = 0; i < f->n; i++) {
         size_t which = (size_t)(f->which[i] - timer);
-        same &= due[which] == f->due[i] && f->due[i] <= now && (i == 0 || f->due[i - 1] <= f->due[i]);
+        same &=
+            due[which] == f->due[i] && f->due[i] <= now && (i == 0 || f->due[i - 1] <= f->due[i]);
         due[which] = -2;
     }
     for (size_t i = 0; i < TIMERS; i++) {
@@ -174,9 +176,7 @@ static void random_operations_agree_with_a_plain_list(void)
             cdx_timers_run(&timers, now, &f);
             differ += !fired_as_listed(&f, timer, due, now);
             break;
-        default:
-            due[i] = now + next(&random) % 500;
-            cdx_timer_set(&timers, &timer[i], due[i]);
+        default: due[i] = now + next(&random) % 500; cdx_timer_set(&timers, &timer[i], due[i]);
         }
         differ += cdx_timers_next(&timers) != earliest(due);
     }

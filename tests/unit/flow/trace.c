@@ -13,8 +13,9 @@ static bool well_formed(const char *t)
 {
     static const char hex[] = "0123456789abcdef";
 
-    return strlen(t) == 55 && strncmp(t, "00-", 3) == 0 && strspn(t + 3, hex) == 32 && t[35] == '-' && strspn(t + 36, hex) == 16 &&
-           t[52] == '-' && strspn(t + 53, hex) == 2 && strspn(t + 3, "0") < 32 && strspn(t + 36, "0") < 16;
+    return strlen(t) == 55 && strncmp(t, "00-", 3) == 0 && strspn(t + 3, hex) == 32 &&
+           t[35] == '-' && strspn(t + 36, hex) == 16 && t[52] == '-' && strspn(t + 53, hex) == 2 &&
+           strspn(t + 3, "0") < 32 && strspn(t + 36, "0") < 16;
 }
 
 static void a_trace_goes_on_with_a_new_span(void)
@@ -95,10 +96,12 @@ static bool continues(const struct cdx_header *headers, size_t n)
 /* kafka.md "Trace": `traceparent`, or `ce_traceparent` of a CloudEvent in binary mode; the Kafka header is the carrier's own. */
 static void the_records_headers_name_the_trace(void)
 {
-    static const struct cdx_header plain[] = {{{"x", 1}, {"y", 1}}, {{"traceparent", 11}, {PARENT, 55}}};
+    static const struct cdx_header plain[] = {{{"x", 1}, {"y", 1}},
+                                              {{"traceparent", 11}, {PARENT, 55}}};
     static const struct cdx_header event[] = {{{"ce_traceparent", 14}, {PARENT, 55}}};
-    static const struct cdx_header both[] = {{{"ce_traceparent", 14}, {"00-11111111111111111111111111111111-b7ad6b7169203331-01", 55}},
-                                             {{"traceparent", 11}, {PARENT, 55}}};
+    static const struct cdx_header both[] = {
+        {{"ce_traceparent", 14}, {"00-11111111111111111111111111111111-b7ad6b7169203331-01", 55}},
+        {{"traceparent", 11}, {PARENT, 55}}};
     static const struct cdx_header null[] = {{{"traceparent", 11}, {NULL, 0}}};
 
     CU_ASSERT_TRUE(continues(plain, 2));

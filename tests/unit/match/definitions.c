@@ -38,7 +38,8 @@ static const struct {
     {"Observation", "code", "code", ""},
     {"Observation", "combo-code", "code component.code", ""},
     {"Observation", "value-concept", "valueCodeableConcept", ""},
-    {"Observation", "combo-value-concept", "valueCodeableConcept component.valueCodeableConcept", ""},
+    {"Observation", "combo-value-concept", "valueCodeableConcept component.valueCodeableConcept",
+     ""},
     {"Observation", "value-string", "valueString valueCodeableConcept.text", ""},
     {"Observation", "_id", "id", ""},
     {"Observation", "_tag", "meta.tag", ""},
@@ -63,7 +64,8 @@ static void simple_expressions_become_paths(void)
         CU_ASSERT_PTR_NOT_NULL_FATAL(p);
         CU_ASSERT_PTR_NULL(p->reason);
         for (size_t k = 0; k < p->paths_n; k++) {
-            at += (size_t)snprintf(text + at, sizeof text - at, "%s%.*s", k != 0 ? " " : "", CDX_TEXT(p->paths[k].path));
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%.*s", k != 0 ? " " : "",
+                                   CDX_TEXT(p->paths[k].path));
             CU_ASSERT(cdx_text_is(p->paths[k].only, compiled[i].only));
         }
         CU_ASSERT_STRING_EQUAL(text, compiled[i].paths);
@@ -73,12 +75,13 @@ static void simple_expressions_become_paths(void)
 static const struct {
     const char *type, *code;
 } uncompiled[] = {
-    {"Observation", "date"},                     /* a date */
-    {"Observation", "code-value-quantity"},      /* a composite */
-    {"Patient", "deceased"},                     /* exists() and != */
-    {"Patient", "email"},                        /* where(system='email') */
-    {"Bundle", "composition"},                   /* an index */
-    {"ActivityDefinition", "depends-on"},        /* one alternative of two is beyond the subset: both are left */
+    {"Observation", "date"},                /* a date */
+    {"Observation", "code-value-quantity"}, /* a composite */
+    {"Patient", "deceased"},                /* exists() and != */
+    {"Patient", "email"},                   /* where(system='email') */
+    {"Bundle", "composition"},              /* an index */
+    {"ActivityDefinition",
+     "depends-on"}, /* one alternative of two is beyond the subset: both are left */
 };
 
 static void other_expressions_keep_their_reason(void)
@@ -96,13 +99,27 @@ static const struct {
     const char *type, *code;
     bool subject;
 } rows[] = {
-    {"AllergyIntolerance", "patient", true}, {"AllergyIntolerance", "recorder", false}, {"AllergyIntolerance", "asserter", false},
-    {"Coverage", "beneficiary", true},       {"Coverage", "policy-holder", false},      {"Coverage", "subscriber", false},
-    {"Coverage", "payor", false},            {"EnrollmentRequest", "subject", true},    {"Group", "member", false},
-    {"MedicationDispense", "receiver", false}, {"Observation", "subject", true},        {"Observation", "performer", false},
-    {"Patient", "link", false},              {"QuestionnaireResponse", "author", false}, {"RequestGroup", "participant", false},
-    {"ResearchSubject", "individual", true}, {"Schedule", "actor", false},              {"SupplyRequest", "subject", false},
-    {"ExplanationOfBenefit", "payee", false}, {"Composition", "subject", true},         {"Task", "subject", true},
+    {"AllergyIntolerance", "patient", true},
+    {"AllergyIntolerance", "recorder", false},
+    {"AllergyIntolerance", "asserter", false},
+    {"Coverage", "beneficiary", true},
+    {"Coverage", "policy-holder", false},
+    {"Coverage", "subscriber", false},
+    {"Coverage", "payor", false},
+    {"EnrollmentRequest", "subject", true},
+    {"Group", "member", false},
+    {"MedicationDispense", "receiver", false},
+    {"Observation", "subject", true},
+    {"Observation", "performer", false},
+    {"Patient", "link", false},
+    {"QuestionnaireResponse", "author", false},
+    {"RequestGroup", "participant", false},
+    {"ResearchSubject", "individual", true},
+    {"Schedule", "actor", false},
+    {"SupplyRequest", "subject", false},
+    {"ExplanationOfBenefit", "payee", false},
+    {"Composition", "subject", true},
+    {"Task", "subject", true},
 };
 
 static void compartment_holds_the_rows_of_fhir(void)
@@ -126,17 +143,68 @@ static void no_type_with_a_patient_is_forgotten(void)
 {
     static const char *const outside[] = {"Contract", "Device", "GuidanceResponse"};
     static const char *const types[] = {
-        "Account", "AllergyIntolerance", "Appointment", "AppointmentResponse", "AuditEvent", "Basic", "BodyStructure",
-        "CarePlan", "CareTeam", "ChargeItem", "Claim", "ClaimResponse", "ClinicalImpression", "Communication",
-        "CommunicationRequest", "Composition", "Condition", "Consent", "Coverage", "CoverageEligibilityRequest",
-        "CoverageEligibilityResponse", "DetectedIssue", "DeviceRequest", "DeviceUseStatement", "DiagnosticReport",
-        "DocumentManifest", "DocumentReference", "Encounter", "EnrollmentRequest", "EpisodeOfCare",
-        "ExplanationOfBenefit", "FamilyMemberHistory", "Flag", "Goal", "ImagingStudy", "Immunization",
-        "ImmunizationEvaluation", "ImmunizationRecommendation", "Invoice", "List", "MeasureReport", "Media",
-        "MedicationAdministration", "MedicationDispense", "MedicationRequest", "MedicationStatement",
-        "MolecularSequence", "NutritionOrder", "Observation", "Person", "Procedure", "Provenance",
-        "QuestionnaireResponse", "RelatedPerson", "RequestGroup", "ResearchSubject", "RiskAssessment", "ServiceRequest",
-        "Specimen", "SupplyDelivery", "Task", "VisionPrescription",
+        "Account",
+        "AllergyIntolerance",
+        "Appointment",
+        "AppointmentResponse",
+        "AuditEvent",
+        "Basic",
+        "BodyStructure",
+        "CarePlan",
+        "CareTeam",
+        "ChargeItem",
+        "Claim",
+        "ClaimResponse",
+        "ClinicalImpression",
+        "Communication",
+        "CommunicationRequest",
+        "Composition",
+        "Condition",
+        "Consent",
+        "Coverage",
+        "CoverageEligibilityRequest",
+        "CoverageEligibilityResponse",
+        "DetectedIssue",
+        "DeviceRequest",
+        "DeviceUseStatement",
+        "DiagnosticReport",
+        "DocumentManifest",
+        "DocumentReference",
+        "Encounter",
+        "EnrollmentRequest",
+        "EpisodeOfCare",
+        "ExplanationOfBenefit",
+        "FamilyMemberHistory",
+        "Flag",
+        "Goal",
+        "ImagingStudy",
+        "Immunization",
+        "ImmunizationEvaluation",
+        "ImmunizationRecommendation",
+        "Invoice",
+        "List",
+        "MeasureReport",
+        "Media",
+        "MedicationAdministration",
+        "MedicationDispense",
+        "MedicationRequest",
+        "MedicationStatement",
+        "MolecularSequence",
+        "NutritionOrder",
+        "Observation",
+        "Person",
+        "Procedure",
+        "Provenance",
+        "QuestionnaireResponse",
+        "RelatedPerson",
+        "RequestGroup",
+        "ResearchSubject",
+        "RiskAssessment",
+        "ServiceRequest",
+        "Specimen",
+        "SupplyDelivery",
+        "Task",
+        "VisionPrescription",
     };
 
     for (size_t i = 0; i < CDX_COUNT(types); i++) {
@@ -182,16 +250,19 @@ static const struct {
     const char *search, *compartment, *says;
 } broken[] = {
     {HEAD ROW, "resource,param\nFlag,patient\n", ""},
-    {HEAD "Flag,\"patient\",reference,\"Flag.subject\",Patient\r\n", "resource,param\r\nFlag,patient\r\n", ""},
+    {HEAD "Flag,\"patient\",reference,\"Flag.subject\",Patient\r\n",
+     "resource,param\r\nFlag,patient\r\n", ""},
     {"a,b\n", "resource,param\n", "search-r4.csv line 1"},
     {HEAD ROW "Flag,x\n", "resource,param\n", "search-r4.csv line 3"},
     {HEAD ROW ROW, "resource,param\n", "search-r4.csv line 3"},
-    {HEAD ROW "Goal,a,token,Goal.a,\nFlag,b,token,Flag.b,\n", "resource,param\n", "search-r4.csv line 4"},
+    {HEAD ROW "Goal,a,token,Goal.a,\nFlag,b,token,Flag.b,\n", "resource,param\n",
+     "search-r4.csv line 4"},
     {HEAD "Flag,a,colour,Flag.a,\n", "resource,param\n", "unknown parameter type"},
     {HEAD ROW, "resource,param\nFlag,patient\nFlag,subject\n", "patient-compartment-r4.csv line 3"},
     {HEAD ROW, "resource,param\nFlagg,patient\n", "patient-compartment-r4.csv line 2"},
     {HEAD ROW, "resource,param\nFlag\n", "patient-compartment-r4.csv line 2"},
-    {HEAD "Flag,status,token,Flag.status,\n", "resource,param\nFlag,status\n", "no reference parameter"},
+    {HEAD "Flag,status,token,Flag.status,\n", "resource,param\nFlag,status\n",
+     "no reference parameter"},
 };
 
 static void wrong_files_are_told_by_line(void)
@@ -222,5 +293,5 @@ static CU_TestInfo tests[] = {
     {"a missing folder is told", a_missing_folder_is_told},
     CU_TEST_INFO_NULL,
 };
-const CU_SuiteInfo suite_match_definitions = {.pName = "match/definitions", .pInitFunc = load, .pCleanupFunc = unload,
-                                              .pTests = tests};
+const CU_SuiteInfo suite_match_definitions = {
+    .pName = "match/definitions", .pInitFunc = load, .pCleanupFunc = unload, .pTests = tests};

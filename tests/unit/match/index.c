@@ -9,8 +9,12 @@
 #define PUT(s, r) ((struct cdx_index_put){.sub = (s), .roster = (r)})
 
 static const char *const whys[] = {
-    [CDX_WHY_MATCHED] = "matched",       [CDX_WHY_NO_TOPIC] = "no-topic",     [CDX_WHY_NO_SUBSCRIPTION] = "no-subscription",
-    [CDX_WHY_NO_PATIENT] = "no-patient", [CDX_WHY_UNRESOLVED] = "unresolved", [CDX_WHY_NOT_MEMBER] = "not-member",
+    [CDX_WHY_MATCHED] = "matched",
+    [CDX_WHY_NO_TOPIC] = "no-topic",
+    [CDX_WHY_NO_SUBSCRIPTION] = "no-subscription",
+    [CDX_WHY_NO_PATIENT] = "no-patient",
+    [CDX_WHY_UNRESOLVED] = "unresolved",
+    [CDX_WHY_NOT_MEMBER] = "not-member",
     [CDX_WHY_UNKNOWN_DELETE] = "unknown-delete",
 };
 
@@ -31,11 +35,14 @@ static void tear_down(void)
 }
 
 #define HEAD "{\"resourceType\":\"SubscriptionTopic\",\"url\":\"" TOPIC "\",\"status\":\"active\","
-#define FILTERS "\"canFilterBy\":[{\"filterParameter\":\"patient\"},{\"filterParameter\":\"code\"},{\"filterParameter\":\"category\"}," \
-                "{\"filterParameter\":\"status\"}]}"
-static const char *const plain = HEAD "\"resourceTrigger\":[{\"resource\":\"Observation\"}]," FILTERS;
+#define FILTERS                                                                                                             \
+    "\"canFilterBy\":[{\"filterParameter\":\"patient\"},{\"filterParameter\":\"code\"},{\"filterParameter\":\"category\"}," \
+    "{\"filterParameter\":\"status\"}]}"
+static const char *const plain =
+    HEAD "\"resourceTrigger\":[{\"resource\":\"Observation\"}]," FILTERS;
 
-#define OBSERVATION "{\"resourceType\":\"Observation\",\"id\":\"o\",\"status\":\"final\",\"subject\":{\"reference\":\"Patient/1\"}}"
+#define OBSERVATION                                                                                \
+    "{\"resourceType\":\"Observation\",\"id\":\"o\",\"status\":\"final\",\"subject\":{\"reference\":\"Patient/1\"}}"
 
 static struct cdx_match match_change(const struct cdx_index *index, const struct cdx_change *change,
                                      const struct cdx_before *before, int64_t wall_ms)
@@ -82,8 +89,10 @@ static void fill_roster(char *text)
 
 static void run_case(const char *name)
 {
-    char *topic_json = read_case(name, "topic.json"), *sub_json = read_case(name, "subscription.json");
-    char *event = read_case(name, "event.json"), *members = read_case(name, "roster"), *expect = read_case(name, "expect");
+    char *topic_json = read_case(name, "topic.json"),
+         *sub_json = read_case(name, "subscription.json");
+    char *event = read_case(name, "event.json"), *members = read_case(name, "roster"),
+         *expect = read_case(name, "expect");
     const char *json = topic_json;
     struct cdx_topics *topics = world_topics(&json, 1);
     struct cdx_err err = {0};
@@ -146,11 +155,11 @@ static unsigned dice(unsigned n)
 
 /* What a subscription asks for and an event holds, as bits; written to FHIR by one function each. */
 struct plan {
-    unsigned patients;  /* of 6 */
-    unsigned codes;     /* of 5 codes */
-    unsigned systems;   /* of 3 systems: system| */
-    unsigned pairs;     /* of 15: system|code, system = i / 5, code = i % 5 */
-    unsigned statuses;  /* of 3 */
+    unsigned patients; /* of 6 */
+    unsigned codes;    /* of 5 codes */
+    unsigned systems;  /* of 3 systems: system| */
+    unsigned pairs;    /* of 15: system|code, system = i / 5, code = i % 5 */
+    unsigned statuses; /* of 3 */
 };
 
 static const char *const status_names[] = {"final", "amended", "preliminary"};
@@ -177,7 +186,8 @@ static struct cdx_sub *random_sub(const char *id, struct plan *p)
             p->patients |= 1u << dice(6);
         for (unsigned i = 0; i < 6; i++)
             if ((p->patients >> i & 1) != 0) {
-                snprintf(text[t], sizeof text[t], dice(2) != 0 ? "Patient/%u" : BASE "/Patient/%u", i);
+                snprintf(text[t], sizeof text[t], dice(2) != 0 ? "Patient/%u" : BASE "/Patient/%u",
+                         i);
                 values[v++] = text[t++];
             }
         add_list(filter[n], "patient", values, v);
@@ -222,14 +232,17 @@ static char *random_event(struct plan *e)
     size_t at;
 
     *e = (struct plan){.patients = 1u << patient, .statuses = 1u << status};
-    at = (size_t)snprintf(json, sizeof json,
-                          "{\"resourceType\":\"Observation\",\"id\":\"o\",\"status\":\"%s\",\"subject\":{\"reference\":\"Patient/%u\"},"
-                          "\"code\":{\"coding\":[", status_names[status], patient);
+    at = (size_t)snprintf(
+        json, sizeof json,
+        "{\"resourceType\":\"Observation\",\"id\":\"o\",\"status\":\"%s\",\"subject\":{\"reference\":\"Patient/%u\"},"
+        "\"code\":{\"coding\":[",
+        status_names[status], patient);
     for (unsigned k = dice(4), i = 0; i < k; i++) {
         unsigned pair = dice(15);
         e->pairs |= 1u << pair;
-        at += (size_t)snprintf(json + at, sizeof json - at, "%s{\"system\":\"urn:s:%u\",\"code\":\"c%u\"}", i != 0 ? "," : "", pair / 5,
-                               pair % 5);
+        at += (size_t)snprintf(json + at, sizeof json - at,
+                               "%s{\"system\":\"urn:s:%u\",\"code\":\"c%u\"}", i != 0 ? "," : "",
+                               pair / 5, pair % 5);
     }
     snprintf(json + at, sizeof json - at, "]}}");
     return json;
@@ -255,7 +268,8 @@ static bool naive(const struct plan *s, const struct plan *e)
 
 #define SUBS 300
 
-static void check_against_naive(const struct cdx_index *index, const struct plan *plans, const bool *there)
+static void check_against_naive(const struct cdx_index *index, const struct plan *plans,
+                                const bool *there)
 {
     struct plan e;
     const char *json = random_event(&e);
@@ -291,7 +305,8 @@ static void index_agrees_with_a_naive_evaluation(void)
         struct cdx_index_put put[40];
         const char *gone[4];
         char gone_ids[4][32];
-        size_t put_n = round == 0 ? CDX_COUNT(put) : dice(round % 10 == 0 ? 40 : 4), gone_n = dice(3);
+        size_t put_n = round == 0 ? CDX_COUNT(put) : dice(round % 10 == 0 ? 40 : 4),
+               gone_n = dice(3);
         struct cdx_index *next;
         for (size_t i = 0; i < gone_n; i++) {
             unsigned k = dice(SUBS);
@@ -379,7 +394,8 @@ static void a_gone_one_is_not_found(void)
 static void the_last_put_of_an_id_counts(void)
 {
     struct cdx_topics *topics = world_topics(&plain, 1);
-    struct cdx_sub *subs[] = {world_sub("a", "patient=Patient/1"), world_sub("a", "patient=Patient/2")};
+    struct cdx_sub *subs[] = {world_sub("a", "patient=Patient/1"),
+                              world_sub("a", "patient=Patient/2")};
     struct cdx_index *index = world_index(NULL, topics, subs, 2, 1);
 
     CU_ASSERT_EQUAL(cdx_index_count(index), 1);
@@ -406,12 +422,15 @@ static void a_subscription_that_is_not_understood_refuses_the_call(void)
 static void results_are_in_bytewise_id_order(void)
 {
     struct cdx_topics *topics = world_topics(&plain, 1);
-    struct cdx_sub *subs[] = {world_sub("b", "patient=Patient/1"), world_sub("a10", NULL), world_sub("a2", "status=final"),
-                              world_sub("B", "patient=Patient/1,1"), world_sub("-", "patient=Patient/1")};
+    struct cdx_sub *subs[] = {world_sub("b", "patient=Patient/1"), world_sub("a10", NULL),
+                              world_sub("a2", "status=final"),
+                              world_sub("B", "patient=Patient/1,1"),
+                              world_sub("-", "patient=Patient/1")};
     struct cdx_index *index = world_index(NULL, topics, subs, 5, 1);
     struct cdx_match match = match_json(index, OBSERVATION);
 
-    CU_ASSERT_STRING_EQUAL(world_ids(&match), "- B a10 a2 b"); /* each once, also where two values of a list are met */
+    CU_ASSERT_STRING_EQUAL(world_ids(&match),
+                           "- B a10 a2 b"); /* each once, also where two values of a list are met */
     cdx_index_unref(index);
     cdx_topics_unref(topics);
 }
@@ -424,7 +443,10 @@ static void the_interaction_is_decided(void)
         bool known;
         enum cdx_interaction decided;
     } rows[] = {
-        {CDX_UPSERT, false, CDX_CREATE}, {CDX_UPSERT, true, CDX_UPDATE}, {CDX_CREATE, true, CDX_CREATE}, {CDX_UPDATE, false, CDX_UPDATE},
+        {CDX_UPSERT, false, CDX_CREATE},
+        {CDX_UPSERT, true, CDX_UPDATE},
+        {CDX_CREATE, true, CDX_CREATE},
+        {CDX_UPDATE, false, CDX_UPDATE},
     };
     struct cdx_topics *topics = world_topics(&plain, 1);
     struct cdx_sub *sub = world_sub("a", NULL);
@@ -443,7 +465,8 @@ static void the_interaction_is_decided(void)
 /* R5 SubscriptionTopic.resourceTrigger.supportedInteraction: only those listed. */
 static void only_supported_interactions_trigger(void)
 {
-    const char *json = HEAD "\"resourceTrigger\":[{\"resource\":\"Observation\",\"supportedInteraction\":[\"update\"]}]}";
+    const char *json = HEAD
+        "\"resourceTrigger\":[{\"resource\":\"Observation\",\"supportedInteraction\":[\"update\"]}]}";
     struct cdx_topics *topics = world_topics(&json, 1);
     struct cdx_sub *sub = world_sub("a", NULL);
     struct cdx_index *index = world_index(NULL, topics, &sub, 1, 1);
@@ -485,7 +508,8 @@ static void rosters_of_all_and_of_none(void)
     roster.n = 0;
     match = match_json(both, OBSERVATION);
     CU_ASSERT_STRING_EQUAL(world_ids(&match), "all");
-    match = match_json(both, "{\"resourceType\":\"Observation\",\"id\":\"o\",\"subject\":{\"display\":\"x\"}}");
+    match = match_json(
+        both, "{\"resourceType\":\"Observation\",\"id\":\"o\",\"subject\":{\"display\":\"x\"}}");
     CU_ASSERT_EQUAL(match.why, CDX_WHY_UNRESOLVED); /* "nobody gets it" */
     CU_ASSERT_EQUAL(match.subs_n, 0);
     cdx_index_unref(index);
@@ -507,11 +531,15 @@ static void subscriptions_of_one_roster_ask_it_once(void)
 /* A transaction's urn stands for the entry that it names (FHIR R4 http.html 3.1.0.11.2). */
 static void a_urn_of_the_record_is_its_patient(void)
 {
-    static const char json[] = "{\"resourceType\":\"Observation\",\"id\":\"o\",\"subject\":{\"reference\":\"urn:uuid:6B1A0C0E-0000-4000-8000-000000000001\"}}";
-    const struct cdx_urn urn = {CDX_LIT("urn:uuid:6b1a0c0e-0000-4000-8000-000000000001"), CDX_LIT("Patient/2")};
+    static const char json[] =
+        "{\"resourceType\":\"Observation\",\"id\":\"o\",\"subject\":{\"reference\":\"urn:uuid:6B1A0C0E-0000-4000-8000-000000000001\"}}";
+    const struct cdx_urn urn = {CDX_LIT("urn:uuid:6b1a0c0e-0000-4000-8000-000000000001"),
+                                CDX_LIT("Patient/2")};
     struct cdx_topics *topics = world_topics(&plain, 1);
-    struct cdx_sub *subs[] = {world_sub("a", "patient=Patient/2"), world_sub("b", "patient=Patient/1"), world_sub("c", NULL),
-                              world_sub("d", "patient=urn:uuid:6b1a0c0e-0000-4000-8000-000000000001")};
+    struct cdx_sub *subs[] = {
+        world_sub("a", "patient=Patient/2"), world_sub("b", "patient=Patient/1"),
+        world_sub("c", NULL),
+        world_sub("d", "patient=urn:uuid:6b1a0c0e-0000-4000-8000-000000000001")};
     struct cdx_index *index = world_index(NULL, topics, subs, 4, 1);
     struct cdx_change change = world_change("Observation", "o", json, arena);
     struct cdx_match match;
@@ -535,12 +563,15 @@ static void more_patients_than_the_bound_are_refused(void)
 
     for (size_t n = CDX_MAX_EVENT_MEMBERS; n <= CDX_MAX_EVENT_MEMBERS + 1; n++) {
         static char text[8192];
-        size_t at = (size_t)snprintf(text, sizeof text, "{\"resourceType\":\"Group\",\"id\":\"g\",\"member\":[");
+        size_t at = (size_t)snprintf(text, sizeof text,
+                                     "{\"resourceType\":\"Group\",\"id\":\"g\",\"member\":[");
         struct cdx_err err = {0};
         struct cdx_match match;
         struct cdx_change change;
         for (size_t i = 0; i < n; i++)
-            at += (size_t)snprintf(text + at, sizeof text - at, "%s{\"entity\":{\"reference\":\"Patient/%zu\"}}", i != 0 ? "," : "", i);
+            at += (size_t)snprintf(text + at, sizeof text - at,
+                                   "%s{\"entity\":{\"reference\":\"Patient/%zu\"}}",
+                                   i != 0 ? "," : "", i);
         snprintf(text + at, sizeof text - at, "]}");
         change = world_change("Group", "g", text, arena);
         CU_ASSERT_EQUAL(cdx_match(index, &change, NULL, &gate, 0, arena, &match, &err),
@@ -556,19 +587,24 @@ static void more_patients_than_the_bound_are_refused(void)
 static void an_event_of_many_values_is_matched_too(void)
 {
     static char text[1 << 16];
-    size_t at = (size_t)snprintf(text, sizeof text, "{\"resourceType\":\"Observation\",\"id\":\"o\",\"status\":\"final\","
-                                 "\"subject\":{\"reference\":\"Patient/1\"},\"code\":{\"coding\":[");
+    size_t at =
+        (size_t)snprintf(text, sizeof text,
+                         "{\"resourceType\":\"Observation\",\"id\":\"o\",\"status\":\"final\","
+                         "\"subject\":{\"reference\":\"Patient/1\"},\"code\":{\"coding\":[");
     struct cdx_topics *topics = world_topics(&plain, 1);
     const char *both[] = {"code=c99", "category=k99"}, *one[] = {"code=c99", "category=k100"};
-    struct cdx_sub *subs[] = {world_sub_of("a", TOPIC, both, 2, ""), world_sub_of("b", TOPIC, one, 2, "")};
+    struct cdx_sub *subs[] = {world_sub_of("a", TOPIC, both, 2, ""),
+                              world_sub_of("b", TOPIC, one, 2, "")};
     struct cdx_index *index = world_index(NULL, topics, subs, 2, 1);
     struct cdx_match match;
 
     for (int i = 0; i < 100; i++)
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s{\"code\":\"c%d\"}", i != 0 ? "," : "", i);
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s{\"code\":\"c%d\"}",
+                               i != 0 ? "," : "", i);
     at += (size_t)snprintf(text + at, sizeof text - at, "]},\"category\":[");
     for (int i = 0; i < 100; i++)
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s{\"coding\":[{\"code\":\"k%d\"}]}", i != 0 ? "," : "", i);
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s{\"coding\":[{\"code\":\"k%d\"}]}",
+                               i != 0 ? "," : "", i);
     snprintf(text + at, sizeof text - at, "]}");
     match = match_json(index, text);
     CU_ASSERT_STRING_EQUAL(world_ids(&match), "a");
@@ -578,7 +614,8 @@ static void an_event_of_many_values_is_matched_too(void)
 
 /* -- deletes (subscriptions.md 1.13) -------------------------------------------------------------------------- */
 
-static struct cdx_match delete_for(const char *topic, const struct cdx_before *before, uint32_t of_roster)
+static struct cdx_match delete_for(const char *topic, const struct cdx_before *before,
+                                   uint32_t of_roster)
 {
     struct cdx_topics *topics = world_topics(&topic, 1);
     struct cdx_sub *subs[] = {world_sub("a", NULL), world_sub("b", NULL)};
@@ -597,7 +634,11 @@ static void a_delete_goes_to_those_who_got_the_last_version(void)
 {
     const struct cdx_text members[] = {CDX_LIT(BASE "/Patient/1"), CDX_LIT(BASE "/Patient/2")};
     const struct cdx_text receivers[] = {CDX_LIT("b"), CDX_LIT("no-longer-there")};
-    struct cdx_before before = {.known = true, .members = members, .members_n = 2, .receivers = receivers, .receivers_n = 2};
+    struct cdx_before before = {.known = true,
+                                .members = members,
+                                .members_n = 2,
+                                .receivers = receivers,
+                                .receivers_n = 2};
     struct cdx_match match = delete_for(plain, &before, 1);
 
     CU_ASSERT_EQUAL(match.why, CDX_WHY_MATCHED);
@@ -624,10 +665,19 @@ static void a_delete_of_something_unknown_goes_to_nobody(void)
 static void a_topic_without_delete_tells_of_none(void)
 {
     const struct cdx_text members[] = {CDX_LIT(BASE "/Patient/1")}, receivers[] = {CDX_LIT("a")};
-    const struct cdx_before before = {.known = true, .members = members, .members_n = 1, .receivers = receivers, .receivers_n = 1};
+    const struct cdx_before before = {.known = true,
+                                      .members = members,
+                                      .members_n = 1,
+                                      .receivers = receivers,
+                                      .receivers_n = 1};
 
-    CU_ASSERT_EQUAL(delete_for(HEAD "\"resourceTrigger\":[{\"resource\":\"Observation\",\"supportedInteraction\":[\"create\"]}]}", &before, 1).why,
-                    CDX_WHY_NO_TOPIC);
+    CU_ASSERT_EQUAL(
+        delete_for(
+            HEAD
+            "\"resourceTrigger\":[{\"resource\":\"Observation\",\"supportedInteraction\":[\"create\"]}]}",
+            &before, 1)
+            .why,
+        CDX_WHY_NO_TOPIC);
 }
 
 /* -- memory --------------------------------------------------------------------------------------------------- */
@@ -636,15 +686,18 @@ static void a_topic_without_delete_tells_of_none(void)
 static void memory_that_ends_is_an_error(void)
 {
     static char text[1 << 18];
-    size_t at = (size_t)snprintf(text, sizeof text, "{\"resourceType\":\"Observation\",\"id\":\"o\",\"status\":\"final\","
-                                 "\"subject\":{\"type\":\"P\\u0061tient\",\"reference\":\"P\\u0061tient/1\"},\"code\":{\"coding\":[");
+    size_t at = (size_t)snprintf(
+        text, sizeof text,
+        "{\"resourceType\":\"Observation\",\"id\":\"o\",\"status\":\"final\","
+        "\"subject\":{\"type\":\"P\\u0061tient\",\"reference\":\"P\\u0061tient/1\"},\"code\":{\"coding\":[");
     struct cdx_topics *topics = world_topics(&plain, 1);
     struct cdx_index *index = many(topics, 10);
     struct cdx_change change;
     bool enough = false;
 
     for (int i = 0; i < 3000; i++)
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s{\"code\":\"\\u0063%d\"}", i != 0 ? "," : "", i);
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s{\"code\":\"\\u0063%d\"}",
+                               i != 0 ? "," : "", i);
     snprintf(text + at, sizeof text - at, "]}}");
     change = world_change("Observation", "o", text, arena);
     for (size_t max = 0; !enough; max += 20000) {
@@ -665,7 +718,7 @@ static void memory_that_ends_is_an_error(void)
 
 static void every_shipped_topic_is_taken(void)
 {
-    char *pattern[] = {(char *)(uintptr_t)"topics/*.json"}, **files = NULL;
+    char *pattern[] = {(char *)(uintptr_t) "topics/*.json"}, **files = NULL;
     struct cdx_err err = {0};
     struct cdx_topics *topics = cdx_topics_create(world_definitions(), &err);
     size_t n = 0;
@@ -689,7 +742,8 @@ static CU_TestInfo tests[] = {
     {"a replaced one shadows the base", a_replaced_one_shadows_the_base},
     {"a gone one is not found", a_gone_one_is_not_found},
     {"the last put of an id counts", the_last_put_of_an_id_counts},
-    {"a subscription that is not understood refuses the call", a_subscription_that_is_not_understood_refuses_the_call},
+    {"a subscription that is not understood refuses the call",
+     a_subscription_that_is_not_understood_refuses_the_call},
     {"results are in bytewise id order", results_are_in_bytewise_id_order},
     {"the interaction is decided", the_interaction_is_decided},
     {"only supported interactions trigger", only_supported_interactions_trigger},
@@ -699,11 +753,13 @@ static CU_TestInfo tests[] = {
     {"a urn of the record is its patient", a_urn_of_the_record_is_its_patient},
     {"more patients than the bound are refused", more_patients_than_the_bound_are_refused},
     {"an event of many values is matched too", an_event_of_many_values_is_matched_too},
-    {"a delete goes to those who got the last version", a_delete_goes_to_those_who_got_the_last_version},
+    {"a delete goes to those who got the last version",
+     a_delete_goes_to_those_who_got_the_last_version},
     {"a delete of something unknown goes to nobody", a_delete_of_something_unknown_goes_to_nobody},
     {"a topic without delete tells of none", a_topic_without_delete_tells_of_none},
     {"memory that ends is an error", memory_that_ends_is_an_error},
     {"every shipped topic is taken", every_shipped_topic_is_taken},
     CU_TEST_INFO_NULL,
 };
-const CU_SuiteInfo suite_match_index = {.pName = "match/index", .pSetUpFunc = set_up, .pTearDownFunc = tear_down, .pTests = tests};
+const CU_SuiteInfo suite_match_index = {
+    .pName = "match/index", .pSetUpFunc = set_up, .pTearDownFunc = tear_down, .pTests = tests};

@@ -8,28 +8,43 @@ static const struct {
     const char *json, *says; /* says NULL: taken */
 } topics_json[] = {
     {HEAD ENC "}", NULL},
-    {HEAD "\"resourceTrigger\":[{\"resource\":\"http://hl7.org/fhir/StructureDefinition/Encounter\"}]}", NULL},
+    {HEAD
+     "\"resourceTrigger\":[{\"resource\":\"http://hl7.org/fhir/StructureDefinition/Encounter\"}]}",
+     NULL},
     {HEAD ENC ",\"canFilterBy\":[{\"filterParameter\":\"patient\",\"modifier\":[\"in\"]}]}", NULL},
-    {HEAD ENC ",\"canFilterBy\":[{\"resource\":\"Encounter\",\"filterParameter\":\"date\"}]}", NULL},
-    {HEAD ENC ",\"canFilterBy\":[{\"filterParameter\":\"http://hl7.org/fhir/SearchParameter/Encounter-class\"}]}", NULL},
+    {HEAD ENC ",\"canFilterBy\":[{\"resource\":\"Encounter\",\"filterParameter\":\"date\"}]}",
+     NULL},
+    {HEAD ENC
+     ",\"canFilterBy\":[{\"filterParameter\":\"http://hl7.org/fhir/SearchParameter/Encounter-class\"}]}",
+     NULL},
     {"[]", "SubscriptionTopic resource is needed"},
     {"{", "line 1"},
     {"{\"resourceType\":\"Basic\"}", "resourceType"},
-    {"{\"resourceType\":\"SubscriptionTopic\",\"status\":\"active\"," ENC "}", "SubscriptionTopic.url"},
-    {"{\"resourceType\":\"SubscriptionTopic\",\"url\":\"http://a\"," ENC "}", "SubscriptionTopic.status"},
+    {"{\"resourceType\":\"SubscriptionTopic\",\"status\":\"active\"," ENC "}",
+     "SubscriptionTopic.url"},
+    {"{\"resourceType\":\"SubscriptionTopic\",\"url\":\"http://a\"," ENC "}",
+     "SubscriptionTopic.status"},
     {HEAD "\"version\":1," ENC "}", "SubscriptionTopic.version"},
     {HEAD "\"title\":\"x\"}", "SubscriptionTopic.resourceTrigger"},
     {HEAD "\"resourceTrigger\":[{\"resource\":\"Visit\"}]}", "resourceTrigger[0].resource"},
-    {HEAD "\"resourceTrigger\":[{\"resource\":\"Encounter\",\"supportedInteraction\":[\"create\",\"patch\"]}]}",
+    {HEAD
+     "\"resourceTrigger\":[{\"resource\":\"Encounter\",\"supportedInteraction\":[\"create\",\"patch\"]}]}",
      "resourceTrigger[0].supportedInteraction[1]"},
-    {HEAD "\"resourceTrigger\":[{\"resource\":\"Encounter\",\"supportedInteraction\":\"create\"}]}", "supportedInteraction"},
-    {HEAD "\"resourceTrigger\":[{\"resource\":\"Encounter\",\"queryCriteria\":{\"current\":\"status=finished\"}}]}",
+    {HEAD "\"resourceTrigger\":[{\"resource\":\"Encounter\",\"supportedInteraction\":\"create\"}]}",
+     "supportedInteraction"},
+    {HEAD
+     "\"resourceTrigger\":[{\"resource\":\"Encounter\",\"queryCriteria\":{\"current\":\"status=finished\"}}]}",
      "resourceTrigger[0].queryCriteria"},
-    {HEAD "\"resourceTrigger\":[{\"resource\":\"Encounter\",\"fhirPathCriteria\":\"true\"}]}", "resourceTrigger[0].fhirPathCriteria"},
-    {HEAD ENC ",\"eventTrigger\":[{\"resource\":\"Encounter\"}]}", "SubscriptionTopic.eventTrigger"},
+    {HEAD "\"resourceTrigger\":[{\"resource\":\"Encounter\",\"fhirPathCriteria\":\"true\"}]}",
+     "resourceTrigger[0].fhirPathCriteria"},
+    {HEAD ENC ",\"eventTrigger\":[{\"resource\":\"Encounter\"}]}",
+     "SubscriptionTopic.eventTrigger"},
     {HEAD ENC ",\"modifierExtension\":[{\"url\":\"http://x\"}]}", "modifierExtension"},
-    {HEAD ENC ",\"canFilterBy\":[{\"filterParameter\":\"patient\"},{\"filterParameter\":\"member\"}]}", "canFilterBy[1].filterParameter"},
-    {HEAD ENC ",\"canFilterBy\":[{\"resource\":\"Patient\",\"filterParameter\":\"name\"}]}", "canFilterBy[0].resource"},
+    {HEAD ENC
+     ",\"canFilterBy\":[{\"filterParameter\":\"patient\"},{\"filterParameter\":\"member\"}]}",
+     "canFilterBy[1].filterParameter"},
+    {HEAD ENC ",\"canFilterBy\":[{\"resource\":\"Patient\",\"filterParameter\":\"name\"}]}",
+     "canFilterBy[0].resource"},
     {HEAD ENC ",\"canFilterBy\":[{\"resource\":\"Encounter\"}]}", "canFilterBy[0].filterParameter"},
 };
 
@@ -62,7 +77,9 @@ static void the_same_url_and_version_twice_is_refused(void)
     CU_ASSERT_EQUAL(cdx_topics_add(topics, cdx_text_z(json), "again.json", &err), CDX_CONFIG);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "again.json"));
     err = (struct cdx_err){0};
-    CU_ASSERT_EQUAL(cdx_topics_add(topics, CDX_LIT(HEAD "\"version\":\"2\"," ENC "}"), "next.json", &err), CDX_OK);
+    CU_ASSERT_EQUAL(
+        cdx_topics_add(topics, CDX_LIT(HEAD "\"version\":\"2\"," ENC "}"), "next.json", &err),
+        CDX_OK);
     cdx_topics_unref(topics);
 }
 
@@ -85,7 +102,7 @@ static const struct {
     {"patient=1", NULL},
     {"patient=https://other.example.org/fhir/Patient/1", NULL},
     {"class=IMP", NULL},
-    {"category=a", "class, patient, date, code, subject"},      /* what would be accepted */
+    {"category=a", "class, patient, date, code, subject"}, /* what would be accepted */
     {"Observation.class=IMP", "Observation.class"},
     {"Condition.code=x", "Condition.code"},
     {"Patient=1", "'Patient'"},
@@ -107,7 +124,8 @@ static const struct {
 static void a_subscription_is_understood_whole_or_refused(void)
 {
     static const char *const json[] = {
-        HEAD "\"resourceTrigger\":[{\"resource\":\"Encounter\"},{\"resource\":\"Observation\"}],\"canFilterBy\":["
+        HEAD
+        "\"resourceTrigger\":[{\"resource\":\"Encounter\"},{\"resource\":\"Observation\"}],\"canFilterBy\":["
         "{\"resource\":\"Encounter\",\"filterParameter\":\"class\"},{\"filterParameter\":\"patient\"},"
         "{\"filterParameter\":\"date\"},{\"resource\":\"Observation\",\"filterParameter\":\"code\"},{\"filterParameter\":\"subject\"}]}"};
     struct cdx_topics *topics = world_topics(json, 1);
@@ -157,7 +175,8 @@ static CU_TestInfo tests[] = {
     {"a topic is understood whole or refused", a_topic_is_understood_whole_or_refused},
     {"the same url and version twice is refused", the_same_url_and_version_twice_is_refused},
     {"every triggering type needs state", every_triggering_type_needs_state},
-    {"a subscription is understood whole or refused", a_subscription_is_understood_whole_or_refused},
+    {"a subscription is understood whole or refused",
+     a_subscription_is_understood_whole_or_refused},
     {"the topic is found by url and version", the_topic_is_found_by_url_and_version},
     CU_TEST_INFO_NULL,
 };

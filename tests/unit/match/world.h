@@ -68,8 +68,8 @@ static inline struct cdx_topics *world_topics(const char *const *json, size_t n)
 }
 
 /* A Subscription with filters, each one extension; `more` is JSON members that begin with a comma, or "". */
-static inline struct cdx_sub *world_sub_of(const char *id, const char *topic, const char *const *filters, size_t n,
-                                           const char *more)
+static inline struct cdx_sub *world_sub_of(const char *id, const char *topic,
+                                           const char *const *filters, size_t n, const char *more)
 {
     char json[8192], list[4096] = "";
     struct cdx_err err = {0};
@@ -77,14 +77,18 @@ static inline struct cdx_sub *world_sub_of(const char *id, const char *topic, co
     size_t at = 0;
 
     for (size_t i = 0; i < n; i++)
-        at += (size_t)snprintf(list + at, sizeof list - at, "%s{\"url\":\"" BP "backport-filter-criteria\",\"valueString\":\"%s\"}",
+        at += (size_t)snprintf(list + at, sizeof list - at,
+                               "%s{\"url\":\"" BP
+                               "backport-filter-criteria\",\"valueString\":\"%s\"}",
                                i != 0 ? "," : "", filters[i]);
-    snprintf(json, sizeof json,
-             "{\"resourceType\":\"Subscription\",\"id\":\"%s\",\"status\":\"requested\",\"criteria\":\"%s\","
-             "\"_criteria\":{\"extension\":[%s]},\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.org/h\","
-             "\"payload\":\"application/fhir+json\",\"_payload\":{\"extension\":[{\"url\":\"" BP "backport-payload-content\","
-             "\"valueCode\":\"id-only\"}]}}%s}",
-             id, topic, list, more);
+    snprintf(
+        json, sizeof json,
+        "{\"resourceType\":\"Subscription\",\"id\":\"%s\",\"status\":\"requested\",\"criteria\":\"%s\","
+        "\"_criteria\":{\"extension\":[%s]},\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.org/h\","
+        "\"payload\":\"application/fhir+json\",\"_payload\":{\"extension\":[{\"url\":\"" BP
+        "backport-payload-content\","
+        "\"valueCode\":\"id-only\"}]}}%s}",
+        id, topic, list, more);
     sub = cdx_sub_parse(cdx_text_z(json), &err);
     if (sub == NULL) {
         fprintf(stderr, "%s\n", err.text);
@@ -100,8 +104,8 @@ static inline struct cdx_sub *world_sub(const char *id, const char *filter)
 }
 
 /* An index of these subscriptions, all with one roster; the references are taken over. */
-static inline struct cdx_index *world_index(struct cdx_index *old, struct cdx_topics *topics, struct cdx_sub **subs, size_t n,
-                                            uint32_t roster)
+static inline struct cdx_index *world_index(struct cdx_index *old, struct cdx_topics *topics,
+                                            struct cdx_sub **subs, size_t n, uint32_t roster)
 {
     struct cdx_index_put *put = calloc(n + 1, sizeof *put);
     struct cdx_err err = {0};
@@ -119,10 +123,13 @@ static inline struct cdx_index *world_index(struct cdx_index *old, struct cdx_to
 }
 
 /* The change of a resource in JSON (NULL: a delete); everything lives in the arena and the text. */
-static inline struct cdx_change world_change(const char *type, const char *id, const char *json, struct cdx_arena *arena)
+static inline struct cdx_change world_change(const char *type, const char *id, const char *json,
+                                             struct cdx_arena *arena)
 {
-    struct cdx_change change = {.interaction = json != NULL ? CDX_UPSERT : CDX_DELETE, .base = CDX_LIT(BASE),
-                                .type = cdx_text_z(type), .id = cdx_text_z(id)};
+    struct cdx_change change = {.interaction = json != NULL ? CDX_UPSERT : CDX_DELETE,
+                                .base = CDX_LIT(BASE),
+                                .type = cdx_text_z(type),
+                                .id = cdx_text_z(id)};
     struct cdx_err err = {0};
 
     if (json != NULL) {
@@ -144,7 +151,8 @@ static inline const char *world_ids(const struct cdx_match *match)
 
     text[0] = '\0';
     for (size_t i = 0; i < match->subs_n; i++)
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i != 0 ? " " : "", match->subs[i]->id);
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i != 0 ? " " : "",
+                               match->subs[i]->id);
     return text;
 }
 

@@ -165,7 +165,9 @@ static void errors_never_show_the_record(void)
 {
     struct cdx_err err = {0};
 
-    CU_ASSERT_EQUAL(cdx_logrec_parse(CDX_LIT(START "m Patient/SECRET\n" SOURCE "e SECRET\n\n"), &rec, &err), CDX_INPUT);
+    CU_ASSERT_EQUAL(
+        cdx_logrec_parse(CDX_LIT(START "m Patient/SECRET\n" SOURCE "e SECRET\n\n"), &rec, &err),
+        CDX_INPUT);
     CU_ASSERT_PTR_NULL(strstr(err.text, "SECRET"));
 }
 

@@ -9,11 +9,15 @@
 
 #define BP "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
 #define FILTER(v) "{\"url\":\"" BP "backport-filter-criteria\",\"valueString\":\"" v "\"}"
-#define CONTENT(v) "\"_payload\":{\"extension\":[{\"url\":\"" BP "backport-payload-content\",\"valueCode\":\"" v "\"}]}"
-#define CHANNEL_OF(more) "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.com/h\"," \
-                         "\"payload\":\"application/fhir+json\"," CONTENT("id-only") more "}"
-#define SUB_OF(id, status, criteria, more, channel)                                                    \
-    "{\"resourceType\":\"Subscription\",\"id\":\"" id "\",\"status\":\"" status "\",\"reason\":\"r\"," \
+#define CONTENT(v)                                                                                 \
+    "\"_payload\":{\"extension\":[{\"url\":\"" BP "backport-payload-content\",\"valueCode\":\"" v  \
+    "\"}]}"
+#define CHANNEL_OF(more)                                                                           \
+    "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.com/h\","            \
+    "\"payload\":\"application/fhir+json\"," CONTENT("id-only") more "}"
+#define SUB_OF(id, status, criteria, more, channel)                                                \
+    "{\"resourceType\":\"Subscription\",\"id\":\"" id "\",\"status\":\"" status                    \
+    "\",\"reason\":\"r\","                                                                         \
     "\"criteria\":\"" criteria "\"" more "," channel "}"
 #define SUB(more) SUB_OF("s", "requested", "http://t.example.org/t", more, CHANNEL_OF(""))
 #define SUB_CHANNEL(channel) SUB_OF("s", "requested", "http://t.example.org/t", "", channel)
@@ -33,11 +37,16 @@ static void a_full_subscription_is_read(void)
     struct cdx_sub *sub = parse(
         "{\"resourceType\":\"Subscription\",\"id\":\"sub-1\",\"meta\":{\"tag\":[{\"system\":\"urn:cdex:client\",\"code\":\"payer-a\"}]},"
         "\"status\":\"requested\",\"end\":\"2031-01-01T00:00:00Z\",\"reason\":\"r\",\"criteria\":\"http://t.example.org/t|1.0\","
-        "\"_criteria\":{\"extension\":[" FILTER("Encounter?patient=Patient/p-1&class=IMP,EMER") "," FILTER("status:not=x\\\\,y") "]},"
-        "\"channel\":{\"extension\":[{\"url\":\"" BP "backport-heartbeat-period\",\"valueUnsignedInt\":300},"
-        "{\"url\":\"" BP "backport-timeout\",\"valueUnsignedInt\":30},{\"url\":\"" BP "backport-max-count\",\"valuePositiveInt\":10}],"
-        "\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.com/hooks/fhir\",\"payload\":\"application/fhir+json; fhirVersion=4.0\","
-        CONTENT("full-resource") ",\"header\":[\"Authorization: Bearer  t \",\"X-A:b\"]}}", &err);
+        "\"_criteria\":{\"extension\":[" FILTER("Encounter?patient=Patient/p-1&class=IMP,EMER") "," FILTER(
+            "status:not=x\\\\,y") "]},"
+                                  "\"channel\":{\"extension\":[{\"url\":\"" BP
+                                  "backport-heartbeat-period\",\"valueUnsignedInt\":300},"
+                                  "{\"url\":\"" BP
+                                  "backport-timeout\",\"valueUnsignedInt\":30},{\"url\":\"" BP
+                                  "backport-max-count\",\"valuePositiveInt\":10}],"
+                                  "\"type\":\"rest-hook\",\"endpoint\":\"https://payer.example.com/hooks/fhir\",\"payload\":\"application/fhir+json; fhirVersion=4.0\"," CONTENT(
+                                      "full-resource") ",\"header\":[\"Authorization: Bearer  t \",\"X-A:b\"]}}",
+        &err);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(sub);
     CU_ASSERT_STRING_EQUAL(sub->id, "sub-1");
@@ -117,40 +126,74 @@ static const struct {
     {SUB(",\"modifierExtension\":[{\"url\":\"http://x\"}]"), "modifierExtension"},
     /* traps T7, T9: nothing on criteria is passed over */
     {SUB(",\"_criteria\":{\"extension\":[" FILTER("patient=") "]}"), "_criteria.extension[0]"},
-    {SUB(",\"_criteria\":{\"extension\":[" FILTER("a=b") ",{\"url\":\"" BP "backport-filter-criteria\",\"valueCode\":\"a=b\"}]}"),
+    {SUB(",\"_criteria\":{\"extension\":[" FILTER(
+         "a=b") ",{\"url\":\"" BP "backport-filter-criteria\",\"valueCode\":\"a=b\"}]}"),
      "_criteria.extension[1]"},
-    {SUB(",\"_criteria\":{\"extension\":[{\"url\":\"" BP "backport-additional-criteria\",\"valueString\":\"a=b\"}]}"), "_criteria.extension[0]"},
+    {SUB(",\"_criteria\":{\"extension\":[{\"url\":\"" BP
+         "backport-additional-criteria\",\"valueString\":\"a=b\"}]}"),
+     "_criteria.extension[0]"},
     {SUB(",\"_criteria\":{\"extension\":[{\"url\":\"http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.filterBy\"}]}"),
      "_criteria.extension[0]"},
-    {SUB(",\"_criteria\":{\"extension\":[{\"url\":\"http://vendor.example.com/x\",\"valueString\":\"a\"}]}"), "_criteria.extension[0]"},
+    {SUB(",\"_criteria\":{\"extension\":[{\"url\":\"http://vendor.example.com/x\",\"valueString\":\"a\"}]}"),
+     "_criteria.extension[0]"},
     {SUB(",\"_criteria\":{\"extension\":{}}"), "_criteria.extension"},
-    {SUB(",\"extension\":[{\"url\":\"http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.filterBy\"}]"), "Subscription.extension[0]"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"email\",\"endpoint\":\"mailto:a@b\",\"payload\":\"application/fhir+json\"," CONTENT("empty") "}"),
+    {SUB(",\"extension\":[{\"url\":\"http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.filterBy\"}]"),
+     "Subscription.extension[0]"},
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"email\",\"endpoint\":\"mailto:a@b\",\"payload\":\"application/fhir+json\"," CONTENT(
+             "empty") "}"),
      "Subscription.channel.type"},
-    {SUB_CHANNEL(CHANNEL_OF(",\"_type\":{\"extension\":[{\"url\":\"" BP "backport-channel-type\",\"valueCoding\":{\"code\":\"kafka\"}}]}")),
+    {SUB_CHANNEL(CHANNEL_OF(",\"_type\":{\"extension\":[{\"url\":\"" BP
+                            "backport-channel-type\",\"valueCoding\":{\"code\":\"kafka\"}}]}")),
      "channel._type.extension[0]"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"rest-hook\",\"payload\":\"application/fhir+json\"," CONTENT("empty") "}"), "channel.endpoint"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"ftp://a\",\"payload\":\"application/fhir+json\"," CONTENT("empty") "}"),
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"rest-hook\",\"payload\":\"application/fhir+json\"," CONTENT(
+             "empty") "}"),
      "channel.endpoint"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a/ b\",\"payload\":\"application/fhir+json\"," CONTENT("empty") "}"),
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"ftp://a\",\"payload\":\"application/fhir+json\"," CONTENT(
+             "empty") "}"),
      "channel.endpoint"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\"," CONTENT("empty") "}"), "channel.payload"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/fhir+xml\"," CONTENT("empty") "}"),
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a/ b\",\"payload\":\"application/fhir+json\"," CONTENT(
+             "empty") "}"),
+     "channel.endpoint"},
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\"," CONTENT("empty") "}"),
      "channel.payload"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/json;a\\r\\nb\"," CONTENT("empty") "}"),
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/fhir+xml\"," CONTENT(
+             "empty") "}"),
      "channel.payload"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/fhir+json; fhirVersion=5.0\"," CONTENT("empty") "}"),
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/json;a\\r\\nb\"," CONTENT(
+             "empty") "}"),
+     "channel.payload"},
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/fhir+json; fhirVersion=5.0\"," CONTENT(
+             "empty") "}"),
      "fhirVersion"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/fhir+json\"}"), "channel._payload"},
-    {SUB_CHANNEL("\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/fhir+json\"," CONTENT("Empty") "}"),
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/fhir+json\"}"),
      "channel._payload"},
-    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-max-count\",\"valuePositiveInt\":0}"), "channel.extension[0]"},
-    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-timeout\",\"valueUnsignedInt\":-1}"), "channel.extension[0]"},
-    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-timeout\",\"valueUnsignedInt\":4294967296}"), "channel.extension[0]"},
-    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-timeout\",\"valueString\":\"30\"}"), "channel.extension[0]"},
-    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-timeout\",\"valueUnsignedInt\":1},{\"url\":\"" BP "backport-timeout\",\"valueUnsignedInt\":2}"),
+    {SUB_CHANNEL(
+         "\"channel\":{\"type\":\"rest-hook\",\"endpoint\":\"https://a\",\"payload\":\"application/fhir+json\"," CONTENT(
+             "Empty") "}"),
+     "channel._payload"},
+    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-max-count\",\"valuePositiveInt\":0}"),
+     "channel.extension[0]"},
+    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-timeout\",\"valueUnsignedInt\":-1}"),
+     "channel.extension[0]"},
+    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-timeout\",\"valueUnsignedInt\":4294967296}"),
+     "channel.extension[0]"},
+    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-timeout\",\"valueString\":\"30\"}"),
+     "channel.extension[0]"},
+    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-timeout\",\"valueUnsignedInt\":1},{\"url\":\"" BP
+                       "backport-timeout\",\"valueUnsignedInt\":2}"),
      "channel.extension[1]"},
-    {CHANNEL_EXTENSION("{\"url\":\"" BP "backport-notification-url-location\",\"valueCode\":\"all\"}"), "channel.extension[0]"},
+    {CHANNEL_EXTENSION("{\"url\":\"" BP
+                       "backport-notification-url-location\",\"valueCode\":\"all\"}"),
+     "channel.extension[0]"},
     /* subscriptions.md 1.15: no colon, empty name, CR or LF anywhere, framing and hop-by-hop names */
     {HEADER("NoColon"), "channel.header[0]"},
     {HEADER(": value"), "channel.header[0]"},
@@ -191,8 +234,10 @@ static const struct {
     {"Encounter.patient=Patient/123", "Encounter patient=[Patient/123]"},
     {"Encounter?patient=Patient/123", "Encounter patient=[Patient/123]"},
     {"/Encounter?patient=Patient/123", "Encounter patient=[Patient/123]"},
-    {"Encounter?patient=Patient/123&class=IMP", "Encounter patient=[Patient/123] Encounter class=[IMP]"},
-    {"Encounter.patient=Patient/123&class=IMP", "Encounter patient=[Patient/123] Encounter class=[IMP]"},
+    {"Encounter?patient=Patient/123&class=IMP",
+     "Encounter patient=[Patient/123] Encounter class=[IMP]"},
+    {"Encounter.patient=Patient/123&class=IMP",
+     "Encounter patient=[Patient/123] Encounter class=[IMP]"},
     {"Encounter.patient=1&Encounter.class=IMP", "Encounter patient=[1] Encounter class=[IMP]"},
     {"Encounter.patient:identifier=sys|v", "Encounter patient:identifier=[sys|v]"},
     {"patient.gender=male", "patient.gender=[male]"},
@@ -210,7 +255,7 @@ static const struct {
     {"&", NULL},
     {"patient", NULL},
     {"=x", NULL},
-    {"patient=", NULL},       /* it would widen disclosure */
+    {"patient=", NULL}, /* it would widen disclosure */
     {"code=a,,b", NULL},
     {"code=a,", NULL},
     {"code=,a", NULL},
@@ -234,8 +279,9 @@ static const char *terms_text(const struct cdx_filter *f, size_t n)
 
     text[0] = '\0';
     for (size_t i = 0; i < n; i++) {
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s%s%s%s%s=", i != 0 ? " " : "", f[i].type != NULL ? f[i].type : "",
-                               f[i].type != NULL ? " " : "", f[i].param, f[i].modifier != NULL ? ":" : "",
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s%s%s%s%s=", i != 0 ? " " : "",
+                               f[i].type != NULL ? f[i].type : "", f[i].type != NULL ? " " : "",
+                               f[i].param, f[i].modifier != NULL ? ":" : "",
                                f[i].modifier != NULL ? f[i].modifier : "");
         for (size_t k = 0; k < f[i].values_n; k++)
             at += (size_t)snprintf(text + at, sizeof text - at, "[%s]", f[i].values[k]);
@@ -268,7 +314,8 @@ static void an_error_names_the_position_and_no_value(void)
     struct cdx_err err = {0};
     size_t n = 0;
 
-    CU_ASSERT_EQUAL(cdx_filter_parse(CDX_LIT("code=a&patient=Patient/secret\\x"), &list, &n, &err), CDX_INPUT);
+    CU_ASSERT_EQUAL(cdx_filter_parse(CDX_LIT("code=a&patient=Patient/secret\\x"), &list, &n, &err),
+                    CDX_INPUT);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "character 16")); /* where the value begins, from 1 */
     CU_ASSERT_PTR_NULL(strstr(err.text, "secret"));
 }
@@ -282,7 +329,8 @@ static void filters_are_appended(void)
     CU_ASSERT_EQUAL(cdx_filter_parse(CDX_LIT("a=b"), &list, &n, &err), CDX_OK);
     CU_ASSERT_EQUAL(cdx_filter_parse(CDX_LIT("c=d&e=f"), &list, &n, &err), CDX_OK);
     CU_ASSERT_EQUAL(cdx_filter_parse(CDX_LIT("g"), &list, &n, &err), CDX_INPUT);
-    CU_ASSERT_STRING_EQUAL(terms_text(list, n), "a=[b] c=[d] e=[f]"); /* an error leaves what was there */
+    CU_ASSERT_STRING_EQUAL(terms_text(list, n),
+                           "a=[b] c=[d] e=[f]"); /* an error leaves what was there */
     cdx_filters_free(list, n);
 }
 
@@ -300,9 +348,12 @@ static void bounds_of_filters_hold(void)
             strncat(values, i != 0 ? ",x" : "x", sizeof values - strlen(values) - 1);
         memcpy(value, "v=", 2);
         memset(value + 2, 'x', CDX_MAX_FILTER_VALUE_BYTES + past);
-        CU_ASSERT_EQUAL(cdx_filter_parse(cdx_text_z(terms), &list, &n, NULL), past == 0 ? CDX_OK : CDX_INPUT);
-        CU_ASSERT_EQUAL(cdx_filter_parse(cdx_text_z(values), &list, &n, NULL), past == 0 ? CDX_OK : CDX_INPUT);
-        CU_ASSERT_EQUAL(cdx_filter_parse(cdx_text_z(value), &list, &n, NULL), past == 0 ? CDX_OK : CDX_INPUT);
+        CU_ASSERT_EQUAL(cdx_filter_parse(cdx_text_z(terms), &list, &n, NULL),
+                        past == 0 ? CDX_OK : CDX_INPUT);
+        CU_ASSERT_EQUAL(cdx_filter_parse(cdx_text_z(values), &list, &n, NULL),
+                        past == 0 ? CDX_OK : CDX_INPUT);
+        CU_ASSERT_EQUAL(cdx_filter_parse(cdx_text_z(value), &list, &n, NULL),
+                        past == 0 ? CDX_OK : CDX_INPUT);
         cdx_filters_free(list, n);
         free(value);
     }
@@ -312,9 +363,12 @@ static void bounds_of_filters_hold(void)
 static void what_is_common_is_shared(void)
 {
     struct cdx_err err;
-    struct cdx_sub *a = parse(SUB_OF("a", "requested", "http://t", "", CHANNEL_OF(",\"header\":[\"A: b\"]")), &err);
-    struct cdx_sub *b = parse(SUB_OF("b", "requested", "http://t", "", CHANNEL_OF(",\"header\":[\"A: b\"]")), &err);
-    struct cdx_sub *c = parse(SUB_OF("c", "requested", "http://t", "", CHANNEL_OF(",\"header\":[\"A: c\"]")), &err);
+    struct cdx_sub *a =
+        parse(SUB_OF("a", "requested", "http://t", "", CHANNEL_OF(",\"header\":[\"A: b\"]")), &err);
+    struct cdx_sub *b =
+        parse(SUB_OF("b", "requested", "http://t", "", CHANNEL_OF(",\"header\":[\"A: b\"]")), &err);
+    struct cdx_sub *c =
+        parse(SUB_OF("c", "requested", "http://t", "", CHANNEL_OF(",\"header\":[\"A: c\"]")), &err);
 
     CU_ASSERT_PTR_EQUAL(a->topic, b->topic);
     CU_ASSERT_PTR_EQUAL(a->headers, b->headers);

@@ -17,7 +17,8 @@ static struct cdx_guard *make(const char *const *allow, size_t n, bool http)
     return guard;
 }
 
-static enum cdx_code dial(const struct cdx_guard *guard, const char *ip, uint16_t port, bool tls, struct cdx_err *err)
+static enum cdx_code dial(const struct cdx_guard *guard, const char *ip, uint16_t port, bool tls,
+                          struct cdx_err *err)
 {
     struct sockaddr_storage sa = {0};
     struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&sa;
@@ -43,14 +44,58 @@ static bool open_to(const struct cdx_guard *guard, const char *ip, uint16_t port
 static void special_networks_are_not_dialled(void)
 {
     static const char *const denied[] = {
-        "0.0.0.0", "0.255.255.255", "10.0.0.0", "10.255.255.255", "100.64.0.0", "100.127.255.255", "127.0.0.1",
-        "127.255.255.255", "169.254.0.0", "169.254.169.254", "169.254.255.255", "172.16.0.0", "172.31.255.255",
-        "192.0.0.0", "192.0.0.255", "192.0.2.0", "192.0.2.255", "192.88.99.0", "192.88.99.255", "192.168.0.0",
-        "192.168.255.255", "198.18.0.0", "198.19.255.255", "198.51.100.0", "198.51.100.255", "203.0.113.0",
-        "203.0.113.255", "224.0.0.0", "239.255.255.255", "240.0.0.0", "255.255.255.255",
-        "::", "::1", "64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "100::", "100::ffff:ffff:ffff:ffff", "2001::",
-        "2001:1ff:ffff::", "2001:db8::", "2001:db8:ffff::1", "3fff::", "3fff:fff:ffff::1", "5f00::", "5f00:ffff::1",
-        "fc00::", "fdff:ffff::1", "fe80::1", "febf::1", "fec0::1", "ff00::", "ffff::1",
+        "0.0.0.0",
+        "0.255.255.255",
+        "10.0.0.0",
+        "10.255.255.255",
+        "100.64.0.0",
+        "100.127.255.255",
+        "127.0.0.1",
+        "127.255.255.255",
+        "169.254.0.0",
+        "169.254.169.254",
+        "169.254.255.255",
+        "172.16.0.0",
+        "172.31.255.255",
+        "192.0.0.0",
+        "192.0.0.255",
+        "192.0.2.0",
+        "192.0.2.255",
+        "192.88.99.0",
+        "192.88.99.255",
+        "192.168.0.0",
+        "192.168.255.255",
+        "198.18.0.0",
+        "198.19.255.255",
+        "198.51.100.0",
+        "198.51.100.255",
+        "203.0.113.0",
+        "203.0.113.255",
+        "224.0.0.0",
+        "239.255.255.255",
+        "240.0.0.0",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "64:ff9b:1::",
+        "64:ff9b:1:ffff:ffff:ffff:ffff:ffff",
+        "100::",
+        "100::ffff:ffff:ffff:ffff",
+        "2001::",
+        "2001:1ff:ffff::",
+        "2001:db8::",
+        "2001:db8:ffff::1",
+        "3fff::",
+        "3fff:fff:ffff::1",
+        "5f00::",
+        "5f00:ffff::1",
+        "fc00::",
+        "fdff:ffff::1",
+        "fe80::1",
+        "febf::1",
+        "fec0::1",
+        "ff00::",
+        "ffff::1",
     };
     struct cdx_guard *guard = make(NULL, 0, false);
 
@@ -66,11 +111,13 @@ static void special_networks_are_not_dialled(void)
 static void their_neighbours_are_dialled(void)
 {
     static const char *const public[] = {
-        "1.0.0.0", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
-        "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.0.3.0", "192.88.98.255",
-        "192.88.100.0", "192.167.255.255", "192.169.0.0", "198.17.255.255", "198.20.0.0", "198.51.99.255",
-        "198.51.101.0", "203.0.112.255", "203.0.114.0", "223.255.255.255",
-        "2001:200::1", "2001:db7:ffff::1", "2001:db9::1", "2003::1", "2606:4700::1111", "3ffe:ffff::1", "3fff:1000::1",
+        "1.0.0.0",          "9.255.255.255", "11.0.0.0",        "100.63.255.255",  "100.128.0.0",
+        "126.255.255.255",  "128.0.0.0",     "169.253.255.255", "169.255.0.0",     "172.15.255.255",
+        "172.32.0.0",       "192.0.1.0",     "192.0.3.0",       "192.88.98.255",   "192.88.100.0",
+        "192.167.255.255",  "192.169.0.0",   "198.17.255.255",  "198.20.0.0",      "198.51.99.255",
+        "198.51.101.0",     "203.0.112.255", "203.0.114.0",     "223.255.255.255", "2001:200::1",
+        "2001:db7:ffff::1", "2001:db9::1",   "2003::1",         "2606:4700::1111", "3ffe:ffff::1",
+        "3fff:1000::1",
     };
     struct cdx_guard *guard = make(NULL, 0, false);
 
@@ -105,7 +152,8 @@ static void an_embedded_v4_address_is_judged_by_itself(void)
 /* design 7: "networks that may be dialled, on any port". */
 static void an_allowed_network_is_dialled_on_any_port(void)
 {
-    static const char *const allow[] = {"10.20.0.0/16", "::1/128", "127.0.0.1", "fd00:20::/33", "::ffff:172.16.0.0/108"};
+    static const char *const allow[] = {"10.20.0.0/16", "::1/128", "127.0.0.1", "fd00:20::/33",
+                                        "::ffff:172.16.0.0/108"};
     struct cdx_guard *guard = make(allow, CDX_COUNT(allow), false);
 
     CU_ASSERT_TRUE(open_to(guard, "10.20.255.255", 9000, true));
@@ -126,7 +174,8 @@ static void an_allowed_network_is_dialled_on_any_port(void)
 static void plain_http_needs_the_switch_and_an_allowed_network(void)
 {
     static const char *const allow[] = {"127.0.0.0/8"};
-    struct cdx_guard *no_switch = make(allow, 1, false), *both = make(allow, 1, true), *no_net = make(NULL, 0, true);
+    struct cdx_guard *no_switch = make(allow, 1, false), *both = make(allow, 1, true),
+                     *no_net = make(NULL, 0, true);
     struct cdx_err err = {0};
 
     CU_ASSERT_FALSE(open_to(no_switch, "127.0.0.1", 80, false));
@@ -151,15 +200,26 @@ static void an_error_names_the_address_and_the_option(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "push.allow"));
     CU_ASSERT_EQUAL(dial(guard, "93.184.216.34", 22, true, &port), CDX_CONFIG);
     CU_ASSERT_PTR_NOT_NULL(strstr(port.text, "22"));
-    CU_ASSERT_EQUAL(cdx_guard_address(guard, (const struct sockaddr *)&path, true, &other), CDX_CONFIG);
+    CU_ASSERT_EQUAL(cdx_guard_address(guard, (const struct sockaddr *)&path, true, &other),
+                    CDX_CONFIG);
     cdx_guard_destroy(guard);
 }
 
 static void a_network_that_cannot_be_read_is_named(void)
 {
     static const char *const bad[] = {
-        "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/a", "10.0.0/8", "::1/129", "::1/1000", "", "/8", "localhost", "010.0.0.0/8",
-        "10.0.0.0/-1", "fe80::1%eth0/10",
+        "10.0.0.0/33",
+        "10.0.0.0/",
+        "10.0.0.0/a",
+        "10.0.0/8",
+        "::1/129",
+        "::1/1000",
+        "",
+        "/8",
+        "localhost",
+        "010.0.0.0/8",
+        "10.0.0.0/-1",
+        "fe80::1%eth0/10",
         "1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111/1",
     };
 
@@ -181,10 +241,18 @@ static bool url_ok(const struct cdx_guard *guard, const char *url)
 static void a_plain_https_url_passes(void)
 {
     static const char *const good[] = {
-        "https://hooks.payer.example", "https://hooks.payer.example/", "https://hooks.payer.example./a?b=c@d:e",
-        "HTTPS://Hooks.Payer.Example:8443/a/b%20c", "https://93.184.216.34/", "https://[2606:4700::1111]/x",
-        "https://[2606:4700::1111]:8443", "https://xn--mnchen-3ya.example/", "https://1a.2b.example:443?q", "https://a_b.c-d",
-        "https://0x7f.example/", "https://0xfg/",
+        "https://hooks.payer.example",
+        "https://hooks.payer.example/",
+        "https://hooks.payer.example./a?b=c@d:e",
+        "HTTPS://Hooks.Payer.Example:8443/a/b%20c",
+        "https://93.184.216.34/",
+        "https://[2606:4700::1111]/x",
+        "https://[2606:4700::1111]:8443",
+        "https://xn--mnchen-3ya.example/",
+        "https://1a.2b.example:443?q",
+        "https://a_b.c-d",
+        "https://0x7f.example/",
+        "https://0xfg/",
     };
     struct cdx_guard *guard = make(NULL, 0, false);
 
@@ -198,17 +266,51 @@ static void a_plain_https_url_passes(void)
 static void a_url_that_could_be_read_in_two_ways_is_refused(void)
 {
     static const char *const bad[] = {
-        "", "https://", "https:///a", "http://hooks.payer.example/", "ftp://hooks.payer.example/", "hooks.payer.example",
-        "https:/hooks", "https://user@hooks.payer.example/", "https://user:pw@hooks.payer.example/",
-        "https://hooks.payer.example@127.0.0.1/", "https://hooks.payer.example/#f", "https://hooks.payer.example#f",
-        "https://2130706433/", "https://0x7f000001/", "https://0x7f.1/", "https://127.1/", "https://0177.0.0.1/",
-        "https://127.0.0.1./", "https://127.0.0.0x1/", "https://1.2.3.4.5/", "https://093.184.216.34/", "https://0x/",
-        "https://a.0X7F/", "https://256.1.1.1/",
-        "https://hooks.payer.example:80/", "https://hooks.payer.example:/", "https://hooks.payer.example:0443/",
-        "https://hooks.payer.example:65979/", "https://hooks.payer.example:123456/", "https://hooks.payer.example:44a/",
-        "https://hooks.payer.example:443:443/", "https://[::1", "https://[::1]x/", "https://[::1]443/",
-        "https://[2606:4700::1111%25eth0]/", "https://[hooks]/", "https://[]/", "https://ho oks/", "https://hooks\\.evil/",
-        "https://ho\noks/", "https://ho%6Fks/", "https://h\xc3\xb6oks/", "https://.hooks/", "https://a..b/", "https://./",
+        "",
+        "https://",
+        "https:///a",
+        "http://hooks.payer.example/",
+        "ftp://hooks.payer.example/",
+        "hooks.payer.example",
+        "https:/hooks",
+        "https://user@hooks.payer.example/",
+        "https://user:pw@hooks.payer.example/",
+        "https://hooks.payer.example@127.0.0.1/",
+        "https://hooks.payer.example/#f",
+        "https://hooks.payer.example#f",
+        "https://2130706433/",
+        "https://0x7f000001/",
+        "https://0x7f.1/",
+        "https://127.1/",
+        "https://0177.0.0.1/",
+        "https://127.0.0.1./",
+        "https://127.0.0.0x1/",
+        "https://1.2.3.4.5/",
+        "https://093.184.216.34/",
+        "https://0x/",
+        "https://a.0X7F/",
+        "https://256.1.1.1/",
+        "https://hooks.payer.example:80/",
+        "https://hooks.payer.example:/",
+        "https://hooks.payer.example:0443/",
+        "https://hooks.payer.example:65979/",
+        "https://hooks.payer.example:123456/",
+        "https://hooks.payer.example:44a/",
+        "https://hooks.payer.example:443:443/",
+        "https://[::1",
+        "https://[::1]x/",
+        "https://[::1]443/",
+        "https://[2606:4700::1111%25eth0]/",
+        "https://[hooks]/",
+        "https://[]/",
+        "https://ho oks/",
+        "https://hooks\\.evil/",
+        "https://ho\noks/",
+        "https://ho%6Fks/",
+        "https://h\xc3\xb6oks/",
+        "https://.hooks/",
+        "https://a..b/",
+        "https://./",
         "https://a,b/",
         "https://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example/",
     };
@@ -225,8 +327,8 @@ static void a_literal_address_in_a_url_is_judged_like_a_dialled_one(void)
     static const char *const allow[] = {"127.0.0.0/8", "::1"};
     struct cdx_guard *shut = make(NULL, 0, false), *open = make(allow, 2, true);
     static const char *const local[] = {
-        "https://127.0.0.1:9000/", "http://127.0.0.1:9000/", "https://[::1]:9000/", "http://[::1]/",
-        "http://[::ffff:127.0.0.1]/",
+        "https://127.0.0.1:9000/", "http://127.0.0.1:9000/",     "https://[::1]:9000/",
+        "http://[::1]/",           "http://[::ffff:127.0.0.1]/",
     };
 
     for (size_t i = 0; i < CDX_COUNT(local); i++) {
@@ -243,7 +345,8 @@ static void a_literal_address_in_a_url_is_judged_like_a_dialled_one(void)
 static void a_name_waits_for_its_address_where_networks_are_allowed(void)
 {
     static const char *const allow[] = {"10.20.0.0/16"};
-    struct cdx_guard *net = make(allow, 1, false), *http = make(allow, 1, true), *only_http = make(NULL, 0, true);
+    struct cdx_guard *net = make(allow, 1, false), *http = make(allow, 1, true),
+                     *only_http = make(NULL, 0, true);
 
     CU_ASSERT_TRUE(url_ok(net, "https://hooks.payer.example:9000/"));
     CU_ASSERT_FALSE(url_ok(net, "http://hooks.payer.example/"));
@@ -259,8 +362,11 @@ static void the_error_of_a_url_keeps_its_path_and_password_to_itself(void)
 {
     struct cdx_guard *guard = make(NULL, 0, false);
     static const char *const secret[] = {
-        "https://user:s3cret@h.example/", "http://h.example/s3cret", "https://h.example:99/s3cret?s3cret",
-        "https://10.0.0.1/s3cret", "https://127.1/s3cret",
+        "https://user:s3cret@h.example/",
+        "http://h.example/s3cret",
+        "https://h.example:99/s3cret?s3cret",
+        "https://10.0.0.1/s3cret",
+        "https://127.1/s3cret",
     };
 
     for (size_t i = 0; i < CDX_COUNT(secret); i++) {
@@ -296,14 +402,19 @@ static CU_TestInfo tests[] = {
     {"their neighbours are dialled", their_neighbours_are_dialled},
     {"an embedded v4 address is judged by itself", an_embedded_v4_address_is_judged_by_itself},
     {"an allowed network is dialled on any port", an_allowed_network_is_dialled_on_any_port},
-    {"plain http needs the switch and an allowed network", plain_http_needs_the_switch_and_an_allowed_network},
+    {"plain http needs the switch and an allowed network",
+     plain_http_needs_the_switch_and_an_allowed_network},
     {"an error names the address and the option", an_error_names_the_address_and_the_option},
     {"a network that cannot be read is named", a_network_that_cannot_be_read_is_named},
     {"a plain https url passes", a_plain_https_url_passes},
-    {"a url that could be read in two ways is refused", a_url_that_could_be_read_in_two_ways_is_refused},
-    {"a literal address in a url is judged like a dialled one", a_literal_address_in_a_url_is_judged_like_a_dialled_one},
-    {"a name waits for its address where networks are allowed", a_name_waits_for_its_address_where_networks_are_allowed},
-    {"the error of a url keeps its path and password to itself", the_error_of_a_url_keeps_its_path_and_password_to_itself},
+    {"a url that could be read in two ways is refused",
+     a_url_that_could_be_read_in_two_ways_is_refused},
+    {"a literal address in a url is judged like a dialled one",
+     a_literal_address_in_a_url_is_judged_like_a_dialled_one},
+    {"a name waits for its address where networks are allowed",
+     a_name_waits_for_its_address_where_networks_are_allowed},
+    {"the error of a url keeps its path and password to itself",
+     the_error_of_a_url_keeps_its_path_and_password_to_itself},
     {"an overlong url or host is refused", an_overlong_url_or_host_is_refused},
     CU_TEST_INFO_NULL,
 };

@@ -53,12 +53,12 @@ static void cut_one(void)
     cut(&(struct cdx_event){41, NOW_MS, &rec, false}, 1);
 }
 
-static void give_signal(enum cdx_signal kind, int64_t number, enum cdx_sub_status status, int64_t counted,
-                        const char *error_code)
+static void give_signal(enum cdx_signal kind, int64_t number, enum cdx_sub_status status,
+                        int64_t counted, const char *error_code)
 {
     cdx_buf_reset(&out);
-    CU_ASSERT_EQUAL_FATAL(cdx_notify_signal(&sample_server, &sub, kind, number, status, counted, NOW_MS, error_code,
-                                            &out, &id, NULL),
+    CU_ASSERT_EQUAL_FATAL(cdx_notify_signal(&sample_server, &sub, kind, number, status, counted,
+                                            NOW_MS, error_code, &out, &id, NULL),
                           CDX_OK);
     load();
 }
@@ -81,7 +81,8 @@ static json_t *get(const json_t *v, const char *path)
         CU_ASSERT_FATAL(n < sizeof step);
         memcpy(step, path, n);
         step[n] = '\0';
-        v = json_is_array(v) ? json_array_get(v, strtoul(step, NULL, 10)) : json_object_get(v, step);
+        v = json_is_array(v) ? json_array_get(v, strtoul(step, NULL, 10))
+                             : json_object_get(v, step);
         path += n + (path[n] == '/');
     }
     return (json_t *)v;
@@ -167,7 +168,8 @@ static void check_every_bundle(void)
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/0/response/status"), "200");
     CU_ASSERT_STRING_EQUAL(at(parameter("subscription", 0), "valueReference/reference"),
                            SAMPLE_API "/Subscription/sub-1");
-    json_array_foreach(json_object_get(bundle, "entry"), i, entry) {
+    json_array_foreach(json_object_get(bundle, "entry"), i, entry)
+    {
         CU_ASSERT_STRING_NOT_EQUAL(at(entry, "fullUrl"), "");
         CU_ASSERT_PTR_NULL(strstr(at(entry, "fullUrl"), "/_history/"));
         CU_ASSERT_STRING_NOT_EQUAL(at(entry, "request/method"), "");
@@ -190,7 +192,8 @@ static void handshake_has_the_skeleton_of_5_2(void)
     CU_ASSERT_STRING_EQUAL(at(parameter("status", 0), "valueCode"), "requested");
     CU_ASSERT_STRING_EQUAL(at(parameter("type", 0), "valueCode"), "handshake");
     CU_ASSERT_STRING_EQUAL(at(parameter("events-since-subscription-start", 0), "valueString"), "0");
-    CU_ASSERT_STRING_EQUAL(at(bundle, "id"), "9a2f9e87-45be-5afa-82fd-e007cf1b6835"); /* ...|handshake|12-12 */
+    CU_ASSERT_STRING_EQUAL(at(bundle, "id"),
+                           "9a2f9e87-45be-5afa-82fd-e007cf1b6835"); /* ...|handshake|12-12 */
     done();
 }
 
@@ -218,11 +221,13 @@ static void heartbeat_in_error_names_the_error(void)
     begin(CDX_ID_ONLY, CDX_ID_ONLY);
     give_signal(CDX_HEARTBEAT, 1, CDX_ERROR_STATUS, 14, "error-response");
     check_every_bundle();
-    CU_ASSERT(parameters_are(" subscription topic status type events-since-subscription-start error"));
+    CU_ASSERT(
+        parameters_are(" subscription topic status type events-since-subscription-start error"));
     CU_ASSERT_STRING_EQUAL(at(parameter("status", 0), "valueCode"), "error");
     CU_ASSERT_STRING_EQUAL(at(parameter("error", 0), "valueCodeableConcept/coding/0/system"),
                            "http://terminology.hl7.org/CodeSystem/subscription-error");
-    CU_ASSERT_STRING_EQUAL(at(parameter("error", 0), "valueCodeableConcept/coding/0/code"), "error-response");
+    CU_ASSERT_STRING_EQUAL(at(parameter("error", 0), "valueCodeableConcept/coding/0/code"),
+                           "error-response");
     done();
 }
 
@@ -233,13 +238,16 @@ static void empty_event_has_the_skeleton_of_5_4(void)
     cut_one();
     check_every_bundle();
     CU_ASSERT_EQUAL(entries_n(), 1);
-    CU_ASSERT(parameters_are(" subscription status type events-since-subscription-start notification-event"));
+    CU_ASSERT(parameters_are(
+        " subscription status type events-since-subscription-start notification-event"));
     CU_ASSERT(parts_are(0, " event-number timestamp"));
     CU_ASSERT_STRING_EQUAL(at(parameter("status", 0), "valueCode"), "active");
     CU_ASSERT_STRING_EQUAL(at(parameter("type", 0), "valueCode"), "event-notification");
-    CU_ASSERT_STRING_EQUAL(at(parameter("events-since-subscription-start", 0), "valueString"), "41");
+    CU_ASSERT_STRING_EQUAL(at(parameter("events-since-subscription-start", 0), "valueString"),
+                           "41");
     CU_ASSERT_STRING_EQUAL(at(parameter("notification-event", 0), "part/0/valueString"), "41");
-    CU_ASSERT_STRING_EQUAL(at(parameter("notification-event", 0), "part/1/valueInstant"), "2030-05-01T11:59:58.000Z");
+    CU_ASSERT_STRING_EQUAL(at(parameter("notification-event", 0), "part/1/valueInstant"),
+                           "2030-05-01T11:59:58.000Z");
     done();
 }
 
@@ -250,9 +258,11 @@ static void id_only_event_has_the_skeleton_of_5_5(void)
     cut_one();
     check_every_bundle();
     CU_ASSERT_EQUAL(entries_n(), 2);
-    CU_ASSERT(parameters_are(" subscription topic status type events-since-subscription-start notification-event"));
+    CU_ASSERT(parameters_are(
+        " subscription topic status type events-since-subscription-start notification-event"));
     CU_ASSERT(parts_are(0, " event-number timestamp focus"));
-    CU_ASSERT_STRING_EQUAL(at(parameter("notification-event", 0), "part/2/valueReference/reference"), FOCUS);
+    CU_ASSERT_STRING_EQUAL(
+        at(parameter("notification-event", 0), "part/2/valueReference/reference"), FOCUS);
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/1/fullUrl"), FOCUS);
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/1/request/url"), "Encounter/e1");
     CU_ASSERT_PTR_NULL(get(bundle, "entry/1/resource"));
@@ -266,13 +276,14 @@ static void full_event_has_the_skeletons_of_5_6_and_7_1(void)
     cut_one();
     check_every_bundle();
     CU_ASSERT_EQUAL(entries_n(), 3);
-    CU_ASSERT(parameters_are(" subscription topic status type events-since-subscription-start notification-event"));
+    CU_ASSERT(parameters_are(
+        " subscription topic status type events-since-subscription-start notification-event"));
     CU_ASSERT(parts_are(0, " event-number timestamp focus additional-context"));
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/1/fullUrl"), FOCUS);
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/1/resource/id"), "e1");
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/resource/resourceType"), "Provenance");
-    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/fullUrl"),
-                           at(parameter("notification-event", 0), "part/3/valueReference/reference"));
+    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/fullUrl"), at(parameter("notification-event", 0),
+                                                             "part/3/valueReference/reference"));
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/resource/recorded"), "2030-05-01T12:00:00.250Z");
     done();
 }
@@ -283,16 +294,20 @@ static void ids_are_derived_from_names(void)
     begin(CDX_FULL_RESOURCE, CDX_FULL_RESOURCE);
     cut_one();
     CU_ASSERT_STRING_EQUAL(at(bundle, "id"), "a27e7296-5486-5934-add5-0346253da7e1");
-    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/0/resource/id"), "41b3d00d-100a-5b03-8fc7-7a46ce5ade6c");
-    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/resource/id"), "3ff11754-0151-5746-984b-be973f708c53");
-    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/fullUrl"), "urn:uuid:3ff11754-0151-5746-984b-be973f708c53");
+    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/0/resource/id"),
+                           "41b3d00d-100a-5b03-8fc7-7a46ce5ade6c");
+    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/resource/id"),
+                           "3ff11754-0151-5746-984b-be973f708c53");
+    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/fullUrl"),
+                           "urn:uuid:3ff11754-0151-5746-984b-be973f708c53");
     done();
 }
 
 /* davinci.md 2.0 */
 static void the_focus_is_the_bytes_that_came(void)
 {
-    static const char spliced[] = "{\"fullUrl\":\"" FOCUS "\",\"resource\":" SAMPLE_RESOURCE ",\"request\":";
+    static const char spliced[] =
+        "{\"fullUrl\":\"" FOCUS "\",\"resource\":" SAMPLE_RESOURCE ",\"request\":";
 
     begin(CDX_FULL_RESOURCE, CDX_FULL_RESOURCE);
     cut_one();
@@ -334,8 +349,10 @@ static void a_batch_holds_its_events_in_order(void)
                              {43, NOW_MS, &second, false}},
         3);
     check_every_bundle();
-    CU_ASSERT_STRING_EQUAL(at(bundle, "id"), "fbeb726a-4d3f-5bee-918d-6b66dd2c6fd4"); /* ...|event|41-43 */
-    CU_ASSERT_STRING_EQUAL(at(parameter("events-since-subscription-start", 0), "valueString"), "43");
+    CU_ASSERT_STRING_EQUAL(at(bundle, "id"),
+                           "fbeb726a-4d3f-5bee-918d-6b66dd2c6fd4"); /* ...|event|41-43 */
+    CU_ASSERT_STRING_EQUAL(at(parameter("events-since-subscription-start", 0), "valueString"),
+                           "43");
     CU_ASSERT_STRING_EQUAL(at(parameter("notification-event", 0), "part/0/valueString"), "41");
     CU_ASSERT_STRING_EQUAL(at(parameter("notification-event", 1), "part/0/valueString"), "42");
     CU_ASSERT_STRING_EQUAL(at(parameter("notification-event", 2), "part/0/valueString"), "43");
@@ -343,17 +360,20 @@ static void a_batch_holds_its_events_in_order(void)
     CU_ASSERT_EQUAL_FATAL(entries_n(), 5);
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/1/fullUrl"), FOCUS);
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/1/response/etag"), "W/\"3\"");
-    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/resource/id"), "4afb6b9d-9e57-5a90-b0e3-28303d148c53");
+    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/resource/id"),
+                           "4afb6b9d-9e57-5a90-b0e3-28303d148c53");
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/resource/target/0/reference"), FOCUS "/_history/3");
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/2/resource/recorded"), "2030-05-01T12:00:00.248Z");
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/3/fullUrl"), FOCUS);
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/3/response/etag"), "W/\"4\"");
-    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/4/resource/id"), "6c0c10cb-2165-51b3-9e63-6867bf156a03");
+    CU_ASSERT_STRING_EQUAL(at(bundle, "entry/4/resource/id"),
+                           "6c0c10cb-2165-51b3-9e63-6867bf156a03");
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/4/resource/target/0/reference"), FOCUS "/_history/4");
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/4/resource/recorded"), "2030-05-01T12:00:00.250Z");
     for (size_t i = 0; i < 3; i += 2)
-        CU_ASSERT_STRING_EQUAL(at(parameter("notification-event", i), "part/3/valueReference/reference"),
-                               at(json_array_get(json_object_get(bundle, "entry"), i + 2), "fullUrl"));
+        CU_ASSERT_STRING_EQUAL(
+            at(parameter("notification-event", i), "part/3/valueReference/reference"),
+            at(json_array_get(json_object_get(bundle, "entry"), i + 2), "fullUrl"));
     cdx_buf_fini(&second_text);
     done();
 }
@@ -368,7 +388,8 @@ static void a_repeat_is_the_same_bytes(void)
     begin(CDX_FULL_RESOURCE, CDX_FULL_RESOURCE);
     cut_one();
     cdx_buf_init(&again, 1u << 20);
-    CU_ASSERT_EQUAL(cdx_notify_cut(&sample_server, &sub, &event, 1, &again, &again_id, NULL), CDX_OK);
+    CU_ASSERT_EQUAL(cdx_notify_cut(&sample_server, &sub, &event, 1, &again, &again_id, NULL),
+                    CDX_OK);
     CU_ASSERT(cdx_text_eq(cdx_buf_text(&out), cdx_buf_text(&again)));
     CU_ASSERT(memcmp(&id, &again_id, sizeof id) == 0);
     cdx_buf_fini(&again);
@@ -385,13 +406,14 @@ static void the_lower_level_counts(void)
         size_t entries_n;
         bool content;
     } cases[] = {
-        {CDX_EMPTY,         CDX_ID_ONLY,       " event-number timestamp",                          1, false},
-        {CDX_EMPTY,         CDX_FULL_RESOURCE, " event-number timestamp",                          1, false},
-        {CDX_ID_ONLY,       CDX_FULL_RESOURCE, " event-number timestamp focus",                    1, false},
-        {CDX_ID_ONLY,       CDX_EMPTY,         " event-number timestamp",                          1, false},
-        {CDX_FULL_RESOURCE, CDX_EMPTY,         " event-number timestamp",                          1, false},
-        {CDX_FULL_RESOURCE, CDX_ID_ONLY,       " event-number timestamp focus",                    2, false},
-        {CDX_FULL_RESOURCE, CDX_FULL_RESOURCE, " event-number timestamp focus additional-context", 3, true},
+        {CDX_EMPTY, CDX_ID_ONLY, " event-number timestamp", 1, false},
+        {CDX_EMPTY, CDX_FULL_RESOURCE, " event-number timestamp", 1, false},
+        {CDX_ID_ONLY, CDX_FULL_RESOURCE, " event-number timestamp focus", 1, false},
+        {CDX_ID_ONLY, CDX_EMPTY, " event-number timestamp", 1, false},
+        {CDX_FULL_RESOURCE, CDX_EMPTY, " event-number timestamp", 1, false},
+        {CDX_FULL_RESOURCE, CDX_ID_ONLY, " event-number timestamp focus", 2, false},
+        {CDX_FULL_RESOURCE, CDX_FULL_RESOURCE, " event-number timestamp focus additional-context",
+         3, true},
     };
 
     for (size_t i = 0; i < CDX_COUNT(cases); i++) {
@@ -400,7 +422,8 @@ static void the_lower_level_counts(void)
         check_every_bundle();
         CU_ASSERT(parts_are(0, cases[i].parts));
         CU_ASSERT_EQUAL(entries_n(), cases[i].entries_n);
-        CU_ASSERT_EQUAL(memmem(out.p, out.n, "IMP", 3) != NULL, cases[i].content); /* of the Encounter */
+        CU_ASSERT_EQUAL(memmem(out.p, out.n, "IMP", 3) != NULL,
+                        cases[i].content); /* of the Encounter */
         CU_ASSERT_EQUAL(memmem(out.p, out.n, "Provenance", 10) != NULL, cases[i].content);
         done();
     }
@@ -431,8 +454,9 @@ static void contexts_of_the_log_are_named(void)
     rec.contexts_n = 1;
     cut_one();
     CU_ASSERT(parts_are(0, " event-number timestamp focus additional-context additional-context"));
-    CU_ASSERT_STRING_EQUAL(at(parameter("notification-event", 0), "part/3/valueReference/reference"),
-                           SAMPLE_BASE "/Patient/p1");
+    CU_ASSERT_STRING_EQUAL(
+        at(parameter("notification-event", 0), "part/3/valueReference/reference"),
+        SAMPLE_BASE "/Patient/p1");
     done();
 }
 
@@ -472,14 +496,15 @@ static void every_smaller_bound_is_out_of_memory(void)
 
         cdx_buf_fini(&out);
         cdx_buf_init(&out, max);
-        CU_ASSERT_EQUAL(cdx_notify_cut(&sample_server, &sub, &event, 1, &out, &id, &err), CDX_NOMEM);
+        CU_ASSERT_EQUAL(cdx_notify_cut(&sample_server, &sub, &event, 1, &out, &id, &err),
+                        CDX_NOMEM);
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "sub-1"));
     }
     for (size_t max = 0; max < 500; max++) { /* a handshake has 800 bytes of constants alone */
         cdx_buf_fini(&out);
         cdx_buf_init(&out, max);
-        CU_ASSERT_EQUAL(cdx_notify_signal(&sample_server, &sub, CDX_HANDSHAKE, 1, CDX_REQUESTED, 0, NOW_MS, NULL, &out,
-                                          &id, NULL),
+        CU_ASSERT_EQUAL(cdx_notify_signal(&sample_server, &sub, CDX_HANDSHAKE, 1, CDX_REQUESTED, 0,
+                                          NOW_MS, NULL, &out, &id, NULL),
                         CDX_NOMEM);
     }
     done();
@@ -494,13 +519,16 @@ static CU_TestInfo tests[] = {
     {"full event has the skeletons of 5.6 and 7.1", full_event_has_the_skeletons_of_5_6_and_7_1},
     {"ids are derived from names", ids_are_derived_from_names},
     {"the focus is the bytes that came", the_focus_is_the_bytes_that_came},
-    {"deleted focus has no resource and no provenance", deleted_focus_has_no_resource_and_no_provenance},
+    {"deleted focus has no resource and no provenance",
+     deleted_focus_has_no_resource_and_no_provenance},
     {"a batch holds its events in order", a_batch_holds_its_events_in_order},
     {"a repeat is the same bytes", a_repeat_is_the_same_bytes},
     {"the lower level counts", the_lower_level_counts},
-    {"bare and withheld events are number and timestamp", bare_and_withheld_events_are_number_and_timestamp},
+    {"bare and withheld events are number and timestamp",
+     bare_and_withheld_events_are_number_and_timestamp},
     {"contexts of the log are named", contexts_of_the_log_are_named},
-    {"topic keeps the version that the client named", topic_keeps_the_version_that_the_client_named},
+    {"topic keeps the version that the client named",
+     topic_keeps_the_version_that_the_client_named},
     {"a bundle is appended", a_bundle_is_appended},
     {"every smaller bound is out of memory", every_smaller_bound_is_out_of_memory},
     CU_TEST_INFO_NULL,

@@ -61,7 +61,8 @@ static const char *at(const json_t *v, const char *path)
         CU_ASSERT_FATAL(n < sizeof step);
         memcpy(step, path, n);
         step[n] = '\0';
-        v = json_is_array(v) ? json_array_get(v, strtoul(step, NULL, 10)) : json_object_get(v, step);
+        v = json_is_array(v) ? json_array_get(v, strtoul(step, NULL, 10))
+                             : json_object_get(v, step);
         path += n + (path[n] == '/');
     }
     return json_is_string(v) ? json_string_value(v) : "";
@@ -69,8 +70,9 @@ static const char *at(const json_t *v, const char *path)
 
 static void header_lines_stand_in_their_order(void)
 {
-    static const char head[] = "cdx1\ni 12\nl i\nt 2030-05-01T11:59:58.000Z\nf https://ehr.example.org/fhir/Encounter/e1\n"
-                               "m https://ehr.example.org/fhir/Patient/p1\ns ehr.fhir/7/182044/5\ne ";
+    static const char head[] =
+        "cdx1\ni 12\nl i\nt 2030-05-01T11:59:58.000Z\nf https://ehr.example.org/fhir/Encounter/e1\n"
+        "m https://ehr.example.org/fhir/Patient/p1\ns ehr.fhir/7/182044/5\ne ";
 
     sample_init(&s);
     s.change.index = 5;
@@ -86,8 +88,8 @@ static void each_interaction_has_its_request_and_response(void)
         int interaction;
         const char *method, *url, *status;
     } cases[] = {
-        {CDX_CREATE, "POST",   "Encounter",    "201"},
-        {CDX_UPDATE, "PUT",    "Encounter/e1", "200"},
+        {CDX_CREATE, "POST", "Encounter", "201"},
+        {CDX_UPDATE, "PUT", "Encounter/e1", "200"},
         {CDX_DELETE, "DELETE", "Encounter/e1", "204"},
     };
 
@@ -97,7 +99,8 @@ static void each_interaction_has_its_request_and_response(void)
             s.render.interaction = cases[i].interaction;
             render(level, NULL);
             json_auto_t *entry = parsed(rec.entries);
-            CU_ASSERT_STRING_EQUAL(at(entry, "fullUrl"), "https://ehr.example.org/fhir/Encounter/e1");
+            CU_ASSERT_STRING_EQUAL(at(entry, "fullUrl"),
+                                   "https://ehr.example.org/fhir/Encounter/e1");
             CU_ASSERT_STRING_EQUAL(at(entry, "request/method"), cases[i].method);
             CU_ASSERT_STRING_EQUAL(at(entry, "request/url"), cases[i].url);
             CU_ASSERT_STRING_EQUAL(at(entry, "response/status"), cases[i].status);
@@ -116,7 +119,8 @@ static void only_full_resource_has_content(void)
             json_auto_t *entry = parsed(rec.entries);
             bool content = level == CDX_FULL_RESOURCE && interaction != CDX_DELETE;
             CU_ASSERT_EQUAL(json_object_get(entry, "resource") != NULL, content);
-            CU_ASSERT_EQUAL(rec.provenance[0].n != 0, content); /* nothing sent, nothing to vouch for */
+            CU_ASSERT_EQUAL(rec.provenance[0].n != 0,
+                            content); /* nothing sent, nothing to vouch for */
             done();
         }
 }
@@ -162,12 +166,12 @@ static void response_tells_version_and_time_where_known(void)
     static const struct {
         const char *version, *updated, *etag, *last_modified;
     } cases[] = {
-        {"3", "2030-05-01T11:59:58Z",              "W/\"3\"", "2030-05-01T11:59:58Z"},
-        {"3", "2030-05-01T11:59:58.123456+02:00",  "W/\"3\"", "2030-05-01T11:59:58.123456+02:00"},
-        {"",  "",                                  "",        ""},
-        {"3", "2030-05-01",                        "W/\"3\"", ""}, /* a dateTime, no instant */
-        {"3", "2030-05-01T11:59:58",               "W/\"3\"", ""}, /* without zone */
-        {"0/16B3748\"", "2030-05-01T11:59:58Z",    "",        "2030-05-01T11:59:58Z"}, /* no FHIR id */
+        {"3", "2030-05-01T11:59:58Z", "W/\"3\"", "2030-05-01T11:59:58Z"},
+        {"3", "2030-05-01T11:59:58.123456+02:00", "W/\"3\"", "2030-05-01T11:59:58.123456+02:00"},
+        {"", "", "", ""},
+        {"3", "2030-05-01", "W/\"3\"", ""},          /* a dateTime, no instant */
+        {"3", "2030-05-01T11:59:58", "W/\"3\"", ""}, /* without zone */
+        {"0/16B3748\"", "2030-05-01T11:59:58Z", "", "2030-05-01T11:59:58Z"}, /* no FHIR id */
     };
 
     for (size_t i = 0; i < CDX_COUNT(cases); i++) {
@@ -178,7 +182,8 @@ static void response_tells_version_and_time_where_known(void)
         json_auto_t *entry = parsed(rec.entries);
         CU_ASSERT_STRING_EQUAL(at(entry, "response/etag"), cases[i].etag);
         CU_ASSERT_STRING_EQUAL(at(entry, "response/lastModified"), cases[i].last_modified);
-        CU_ASSERT_EQUAL(json_object_get(json_object_get(entry, "response"), "etag") != NULL, cases[i].etag[0] != '\0');
+        CU_ASSERT_EQUAL(json_object_get(json_object_get(entry, "response"), "etag") != NULL,
+                        cases[i].etag[0] != '\0');
         done();
     }
 }
@@ -196,12 +201,15 @@ static void provenance_is_the_exchange_stamp(void)
     CU_ASSERT_STRING_EQUAL(at(entry, "response/status"), "201");
     CU_ASSERT_STRING_EQUAL(at(p, "resourceType"), "Provenance");
     CU_ASSERT_STRING_EQUAL(at(p, "id"), "ID2");
-    CU_ASSERT_STRING_EQUAL(at(p, "meta/profile/0"),
-                           "http://hl7.org/fhir/us/davinci-hrex/StructureDefinition/hrex-provenance");
-    CU_ASSERT_STRING_EQUAL(at(p, "target/0/reference"), "https://ehr.example.org/fhir/Encounter/e1/_history/3");
+    CU_ASSERT_STRING_EQUAL(
+        at(p, "meta/profile/0"),
+        "http://hl7.org/fhir/us/davinci-hrex/StructureDefinition/hrex-provenance");
+    CU_ASSERT_STRING_EQUAL(at(p, "target/0/reference"),
+                           "https://ehr.example.org/fhir/Encounter/e1/_history/3");
     CU_ASSERT_STRING_EQUAL(at(p, "occurredDateTime"), "2030-05-01T11:59:58.000Z");
     CU_ASSERT_STRING_EQUAL(at(p, "recorded"), "2030-05-01T12:00:00.250Z");
-    CU_ASSERT_STRING_EQUAL(at(p, "activity/coding/0/system"), "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle");
+    CU_ASSERT_STRING_EQUAL(at(p, "activity/coding/0/system"),
+                           "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle");
     CU_ASSERT_STRING_EQUAL(at(p, "activity/coding/0/code"), "transmit");
     CU_ASSERT_PTR_NULL(json_object_get(p, "signature"));
     done();
@@ -218,15 +226,18 @@ static void provenance_names_author_and_transmitter(void)
     CU_ASSERT_STRING_EQUAL(at(agents, "0/type/coding/0/system"),
                            "http://terminology.hl7.org/CodeSystem/provenance-participant-type");
     CU_ASSERT_STRING_EQUAL(at(agents, "0/type/coding/0/code"), "author");
-    CU_ASSERT_STRING_EQUAL(at(agents, "0/who/reference"), "https://ehr.example.org/fhir/Organization/hospital");
+    CU_ASSERT_STRING_EQUAL(at(agents, "0/who/reference"),
+                           "https://ehr.example.org/fhir/Organization/hospital");
     CU_ASSERT_STRING_EQUAL(at(agents, "0/who/display"), "General Hospital");
-    CU_ASSERT_STRING_EQUAL(at(agents, "1/type/coding/0/system"),
-                           "http://hl7.org/fhir/us/core/CodeSystem/us-core-provenance-participant-type");
+    CU_ASSERT_STRING_EQUAL(
+        at(agents, "1/type/coding/0/system"),
+        "http://hl7.org/fhir/us/core/CodeSystem/us-core-provenance-participant-type");
     CU_ASSERT_STRING_EQUAL(at(agents, "1/type/coding/0/code"), "transmitter");
     CU_ASSERT_STRING_EQUAL(at(agents, "1/type/coding/1/system"),
                            "http://terminology.hl7.org/CodeSystem/provenance-participant-type");
     CU_ASSERT_STRING_EQUAL(at(agents, "1/type/coding/1/code"), "transmitter");
-    CU_ASSERT_STRING_EQUAL(at(agents, "1/who/reference"), "https://gateway.example.org/fhir/r4/Organization/gateway");
+    CU_ASSERT_STRING_EQUAL(at(agents, "1/who/reference"),
+                           "https://gateway.example.org/fhir/r4/Organization/gateway");
     done();
 }
 
@@ -243,7 +254,8 @@ static void provenance_names_the_record_by_place_and_content(void)
     CU_ASSERT_EQUAL(json_array_size(entities), 2);
     CU_ASSERT_STRING_EQUAL(at(entities, "0/role"), "source");
     CU_ASSERT_STRING_EQUAL(at(entities, "0/what/identifier/system"), "urn:ietf:rfc:3986");
-    CU_ASSERT_STRING_EQUAL(at(entities, "0/what/identifier/value"), "kafka://bus.example.org/ehr.fhir/7/182044");
+    CU_ASSERT_STRING_EQUAL(at(entities, "0/what/identifier/value"),
+                           "kafka://bus.example.org/ehr.fhir/7/182044");
     CU_ASSERT_STRING_EQUAL(at(entities, "1/role"), "source");
     CU_ASSERT_STRING_EQUAL(at(entities, "1/what/identifier/system"), "urn:ietf:rfc:3986");
     CU_ASSERT_STRING_EQUAL(at(entities, "1/what/identifier/value"), hash);
@@ -257,7 +269,8 @@ static void provenance_target_without_version_is_the_focus(void)
     s.change.version = cdx_text(NULL, 0);
     render(CDX_FULL_RESOURCE, NULL);
     json_auto_t *entry = stamp();
-    CU_ASSERT_STRING_EQUAL(at(entry, "resource/target/0/reference"), "https://ehr.example.org/fhir/Encounter/e1");
+    CU_ASSERT_STRING_EQUAL(at(entry, "resource/target/0/reference"),
+                           "https://ehr.example.org/fhir/Encounter/e1");
     done();
 }
 
@@ -265,12 +278,14 @@ static void absolute_organizations_stay_as_configured(void)
 {
     sample_init(&s);
     s.render.author = (struct cdx_organization){"https://npd.example.org/Organization/1", NULL};
-    s.render.transmitter = (struct cdx_organization){"urn:oid:2.16.840.1.113883.3.1", "A \"quoted\"\nname"};
+    s.render.transmitter =
+        (struct cdx_organization){"urn:oid:2.16.840.1.113883.3.1", "A \"quoted\"\nname"};
     render(CDX_FULL_RESOURCE, NULL);
     json_auto_t *entry = stamp();
     json_t *agents = json_object_get(json_object_get(entry, "resource"), "agent");
     CU_ASSERT_STRING_EQUAL(at(agents, "0/who/reference"), "https://npd.example.org/Organization/1");
-    CU_ASSERT_PTR_NULL(json_object_get(json_object_get(json_array_get(agents, 0), "who"), "display"));
+    CU_ASSERT_PTR_NULL(
+        json_object_get(json_object_get(json_array_get(agents, 0), "who"), "display"));
     CU_ASSERT_STRING_EQUAL(at(agents, "1/who/reference"), "urn:oid:2.16.840.1.113883.3.1");
     CU_ASSERT_STRING_EQUAL(at(agents, "1/who/display"), "A \"quoted\"\nname");
     done();
@@ -337,12 +352,14 @@ static void every_smaller_bound_is_out_of_memory(void)
 
     sample_init(&s);
     cdx_buf_init(&out, 100000);
-    CU_ASSERT_EQUAL_FATAL(cdx_notify_render(&s.render, CDX_FULL_RESOURCE, NULL, &out, NULL), CDX_OK);
+    CU_ASSERT_EQUAL_FATAL(cdx_notify_render(&s.render, CDX_FULL_RESOURCE, NULL, &out, NULL),
+                          CDX_OK);
     whole = out.n;
     for (size_t max = 0; max < whole; max++) {
         cdx_buf_fini(&out);
         cdx_buf_init(&out, max);
-        CU_ASSERT_EQUAL(cdx_notify_render(&s.render, CDX_FULL_RESOURCE, NULL, &out, NULL), CDX_NOMEM);
+        CU_ASSERT_EQUAL(cdx_notify_render(&s.render, CDX_FULL_RESOURCE, NULL, &out, NULL),
+                        CDX_NOMEM);
     }
     cdx_buf_fini(&out);
     cdx_buf_init(&out, whole);
@@ -353,7 +370,8 @@ static void every_smaller_bound_is_out_of_memory(void)
 
 static CU_TestInfo tests[] = {
     {"header lines stand in their order", header_lines_stand_in_their_order},
-    {"each interaction has its request and response", each_interaction_has_its_request_and_response},
+    {"each interaction has its request and response",
+     each_interaction_has_its_request_and_response},
     {"only full-resource has content", only_full_resource_has_content},
     {"empty has no entries", empty_has_no_entries},
     {"withheld content is not in the log", withheld_content_is_not_in_the_log},
@@ -361,10 +379,13 @@ static CU_TestInfo tests[] = {
     {"response tells version and time where known", response_tells_version_and_time_where_known},
     {"provenance is the exchange stamp", provenance_is_the_exchange_stamp},
     {"provenance names author and transmitter", provenance_names_author_and_transmitter},
-    {"provenance names the record by place and content", provenance_names_the_record_by_place_and_content},
-    {"provenance target without version is the focus", provenance_target_without_version_is_the_focus},
+    {"provenance names the record by place and content",
+     provenance_names_the_record_by_place_and_content},
+    {"provenance target without version is the focus",
+     provenance_target_without_version_is_the_focus},
     {"absolute organizations stay as configured", absolute_organizations_stay_as_configured},
-    {"an organization without reference is its display", an_organization_without_reference_is_its_display},
+    {"an organization without reference is its display",
+     an_organization_without_reference_is_its_display},
     {"what would break a line is refused", what_would_break_a_line_is_refused},
     {"more members than a record holds are refused", more_members_than_a_record_holds_are_refused},
     {"every smaller bound is out of memory", every_smaller_bound_is_out_of_memory},

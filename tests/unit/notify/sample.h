@@ -21,13 +21,13 @@
 #define SAMPLE_TOPIC "https://gateway.example.org/SubscriptionTopic/encounter-start"
 
 /* What a dumper would change: decimals, spaces, escapes, the order of members, the last line break. */
-#define SAMPLE_RESOURCE                                                                                      \
-    "{ \"resourceType\" : \"Encounter\",\n\t\"id\":\"e1\",\"meta\":{\"versionId\":\"3\","                       \
-    "\"lastUpdated\":\"2030-05-01T11:59:58Z\"},\r\n  \"status\":\"in-progress\","                              \
-    "\"class\":{\"system\":\"http://terminology.hl7.org/CodeSystem/v3-ActCode\",\"code\":\"IMP\"},"            \
-    "\"subject\":{\"reference\":\"Patient/p1\",\"display\":\"Zo\\u00eb \\\"Z\\\" \xc3\x84rzt\\/in\"},"          \
-    "\"length\":{\"value\":1.00,\"unit\":\"h\",\"system\":\"http://unitsofmeasure.org\",\"code\":\"h\"},"      \
-    "\"extension\":[{\"url\":\"https://ehr.example.org/score\",\"valueDecimal\":0.10},"                        \
+#define SAMPLE_RESOURCE                                                                                   \
+    "{ \"resourceType\" : \"Encounter\",\n\t\"id\":\"e1\",\"meta\":{\"versionId\":\"3\","                 \
+    "\"lastUpdated\":\"2030-05-01T11:59:58Z\"},\r\n  \"status\":\"in-progress\","                         \
+    "\"class\":{\"system\":\"http://terminology.hl7.org/CodeSystem/v3-ActCode\",\"code\":\"IMP\"},"       \
+    "\"subject\":{\"reference\":\"Patient/p1\",\"display\":\"Zo\\u00eb \\\"Z\\\" \xc3\x84rzt\\/in\"},"    \
+    "\"length\":{\"value\":1.00,\"unit\":\"h\",\"system\":\"http://unitsofmeasure.org\",\"code\":\"h\"}," \
+    "\"extension\":[{\"url\":\"https://ehr.example.org/score\",\"valueDecimal\":0.10},"                   \
     "{\"url\":\"https://ehr.example.org/load\",\"valueDecimal\":1E+2}] }"
 
 struct sample {
@@ -50,8 +50,11 @@ static inline void sample_init(struct sample *s)
     if (s->arena == NULL || cdx_json_parse(bytes.p, bytes.n, s->arena, &s->json, NULL) != CDX_OK ||
         cdx_sha256_hex(bytes.p, bytes.n, s->sha256, NULL) != CDX_OK)
         abort();
-    s->rec = (struct cdx_record){
-        .topic = CDX_LIT("ehr.fhir"), .partition = 7, .offset = 182044, .timestamp_ms = 1903867198000, .value = bytes};
+    s->rec = (struct cdx_record){.topic = CDX_LIT("ehr.fhir"),
+                                 .partition = 7,
+                                 .offset = 182044,
+                                 .timestamp_ms = 1903867198000,
+                                 .value = bytes};
     s->change = (struct cdx_change){
         .interaction = CDX_UPDATE,
         .base = CDX_LIT(SAMPLE_BASE),
@@ -91,8 +94,8 @@ static inline void sample_delete(struct sample *s)
 }
 
 /* Rendered as flow does it, and read as stage 2 does it; `rec` looks into `log`. */
-static inline void sample_log(const struct sample *s, int level, const char *withheld, struct cdx_buf *log,
-                              struct cdx_logrec *rec)
+static inline void sample_log(const struct sample *s, int level, const char *withheld,
+                              struct cdx_buf *log, struct cdx_logrec *rec)
 {
     cdx_buf_init(log, 1u << 20);
     cdx_buf_add_z(log, "cdx1\ni 12\n");
@@ -105,7 +108,8 @@ static inline struct cdx_sub sample_sub(enum cdx_level_of_content level)
 {
     static char id[] = "sub-1", topic[] = SAMPLE_TOPIC;
 
-    return (struct cdx_sub){.refs = 1, .id = id, .topic = topic, .level = level, .incarnation = 12, .version = 12};
+    return (struct cdx_sub){
+        .refs = 1, .id = id, .topic = topic, .level = level, .incarnation = 12, .version = 12};
 }
 
 static const struct cdx_server sample_server = {.base = SAMPLE_API};

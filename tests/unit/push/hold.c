@@ -29,13 +29,18 @@ static void begin(struct lab *lab)
     lab->key = 1000;
 }
 
-static struct cdx_hold_effect end(struct lab *lab, struct cdx_hold_ticket ticket, enum cdx_outcome outcome, int status,
-                                  int64_t retry_after_ms, int64_t min_wait_ms)
+static struct cdx_hold_effect end(struct lab *lab, struct cdx_hold_ticket ticket,
+                                  enum cdx_outcome outcome, int status, int64_t retry_after_ms,
+                                  int64_t min_wait_ms)
 {
-    struct cdx_verdict v = {.outcome = outcome, .http_status = status, .error_code = "code", .detail = "detail",
+    struct cdx_verdict v = {.outcome = outcome,
+                            .http_status = status,
+                            .error_code = "code",
+                            .detail = "detail",
                             .retry_after_ms = retry_after_ms};
 
-    return cdx_hold_result(&lab->hold, ticket, &v, lab->key++, min_wait_ms, lab->now, WALL_AHEAD + lab->now);
+    return cdx_hold_result(&lab->hold, ticket, &v, lab->key++, min_wait_ms, lab->now,
+                           WALL_AHEAD + lab->now);
 }
 
 /* One request that starts now and ends now. */
@@ -612,7 +617,8 @@ static void more_than_half_of_the_last_fifty_refused_are_the_endpoints_failure(v
         CU_ASSERT_FALSE(once(&lab, i % 2 ? CDX_TOO_LARGE_BODY : CDX_SUCCESS).position);
         CU_ASSERT_EQUAL(lab.hold.state, CDX_CLOSED);
     }
-    CU_ASSERT_TRUE(once(&lab, CDX_MESSAGE_FAILURE).position); /* takes the place of a success: 26 of 50 */
+    CU_ASSERT_TRUE(
+        once(&lab, CDX_MESSAGE_FAILURE).position); /* takes the place of a success: 26 of 50 */
     CU_ASSERT_EQUAL(lab.hold.state, CDX_OPEN);
 }
 
@@ -668,40 +674,60 @@ static void a_refusing_endpoint_needs_an_accepted_probe(void)
 
 static CU_TestInfo tests[] = {
     {"a new endpoint is ready", a_new_endpoint_is_ready},
-    {"every failure waits within half and whole of the schedule", every_failure_waits_within_half_and_whole_of_the_schedule},
+    {"every failure waits within half and whole of the schedule",
+     every_failure_waits_within_half_and_whole_of_the_schedule},
     {"the jitter spreads endpoints", the_jitter_spreads_endpoints},
     {"a success starts the schedule again", a_success_starts_the_schedule_again},
-    {"the breaker opens at the fifth failure in a row", the_breaker_opens_at_the_fifth_failure_in_a_row},
+    {"the breaker opens at the fifth failure in a row",
+     the_breaker_opens_at_the_fifth_failure_in_a_row},
     {"the breaker opens when half of twenty fail", the_breaker_opens_when_half_of_twenty_fail},
     {"nineteen results or old ones do not open it", nineteen_results_or_old_ones_do_not_open_it},
     {"fewer failures than half leave it closed", fewer_failures_than_half_leave_it_closed},
-    {"a success that comes after it opened does not close it", a_success_that_comes_after_it_opened_does_not_close_it},
-    {"an open breaker lets exactly one probe through", an_open_breaker_lets_exactly_one_probe_through},
+    {"a success that comes after it opened does not close it",
+     a_success_that_comes_after_it_opened_does_not_close_it},
+    {"an open breaker lets exactly one probe through",
+     an_open_breaker_lets_exactly_one_probe_through},
     {"an open breaker that is due says since when", an_open_breaker_that_is_due_says_since_when},
-    {"a good probe closes it and a bad one opens it for longer", a_good_probe_closes_it_and_a_bad_one_opens_it_for_longer},
-    {"a probe that is refused as a message closes the breaker", a_probe_that_is_refused_as_a_message_closes_the_breaker},
-    {"a cancelled probe leaves the breaker open and due", a_cancelled_probe_leaves_the_breaker_open_and_due},
+    {"a good probe closes it and a bad one opens it for longer",
+     a_good_probe_closes_it_and_a_bad_one_opens_it_for_longer},
+    {"a probe that is refused as a message closes the breaker",
+     a_probe_that_is_refused_as_a_message_closes_the_breaker},
+    {"a cancelled probe leaves the breaker open and due",
+     a_cancelled_probe_leaves_the_breaker_open_and_due},
     {"many failures of one wave are one step", many_failures_of_one_wave_are_one_step},
     {"a late success does not end a hold", a_late_success_does_not_end_a_hold},
     {"a late result does not decide for the probe", a_late_result_does_not_decide_for_the_probe},
     {"a late Retry-After outlives a success", a_late_retry_after_outlives_a_success},
     {"Retry-After counts when it is longer", retry_after_counts_when_it_is_longer},
-    {"Retry-After of a refused message holds without failing", retry_after_of_a_refused_message_holds_the_endpoint_without_failing_it},
-    {"the hold is known as wall time and comes back from it", the_hold_is_known_as_wall_time_and_comes_back_from_it},
-    {"a restored hold is ignored when past or shorter", a_restored_hold_is_ignored_when_past_or_shorter_and_capped_at_a_day},
-    {"an auth failure starts at a minute and opens the breaker", an_auth_failure_starts_at_a_minute_and_opens_the_breaker},
-    {"an auth failure with a short schedule takes its last wait", an_auth_failure_with_a_short_schedule_takes_its_last_wait},
-    {"a configuration failure is an error at once", a_configuration_failure_is_an_error_at_once_and_is_tried_after_fifteen_minutes},
+    {"Retry-After of a refused message holds without failing",
+     retry_after_of_a_refused_message_holds_the_endpoint_without_failing_it},
+    {"the hold is known as wall time and comes back from it",
+     the_hold_is_known_as_wall_time_and_comes_back_from_it},
+    {"a restored hold is ignored when past or shorter",
+     a_restored_hold_is_ignored_when_past_or_shorter_and_capped_at_a_day},
+    {"an auth failure starts at a minute and opens the breaker",
+     an_auth_failure_starts_at_a_minute_and_opens_the_breaker},
+    {"an auth failure with a short schedule takes its last wait",
+     an_auth_failure_with_a_short_schedule_takes_its_last_wait},
+    {"a configuration failure is an error at once",
+     a_configuration_failure_is_an_error_at_once_and_is_tried_after_fifteen_minutes},
     {"a 404 for more than a day disables", a_404_for_more_than_a_day_disables},
-    {"another answer in between starts the day again", another_answer_in_between_starts_the_day_again},
-    {"gone disables at once until the order to go on", gone_disables_at_once_until_the_order_to_go_on},
-    {"what was in flight at a reset changes nothing after it", what_was_in_flight_at_a_reset_changes_nothing_after_it},
-    {"it is shown as failing after a minute open", it_is_shown_as_failing_after_a_minute_open_and_through_the_probes},
+    {"another answer in between starts the day again",
+     another_answer_in_between_starts_the_day_again},
+    {"gone disables at once until the order to go on",
+     gone_disables_at_once_until_the_order_to_go_on},
+    {"what was in flight at a reset changes nothing after it",
+     what_was_in_flight_at_a_reset_changes_nothing_after_it},
+    {"it is shown as failing after a minute open",
+     it_is_shown_as_failing_after_a_minute_open_and_through_the_probes},
     {"it is given up after three days of failure", it_is_given_up_after_three_days_of_failure},
-    {"one success in between starts the three days again", one_success_in_between_starts_the_three_days_again},
+    {"one success in between starts the three days again",
+     one_success_in_between_starts_the_three_days_again},
     {"giving up does not cut a Retry-After short", giving_up_does_not_cut_a_retry_after_short},
-    {"more than twenty refusals in a row are the endpoint's failure", more_than_twenty_refusals_in_a_row_are_the_endpoints_failure},
-    {"more than half of the last fifty are the endpoint's failure", more_than_half_of_the_last_fifty_refused_are_the_endpoints_failure},
+    {"more than twenty refusals in a row are the endpoint's failure",
+     more_than_twenty_refusals_in_a_row_are_the_endpoints_failure},
+    {"more than half of the last fifty are the endpoint's failure",
+     more_than_half_of_the_last_fifty_refused_are_the_endpoints_failure},
     {"repeats of one notification count once", repeats_of_one_notification_count_once},
     {"notifications without a key all count", notifications_without_a_key_all_count},
     {"a refusing endpoint needs an accepted probe", a_refusing_endpoint_needs_an_accepted_probe},

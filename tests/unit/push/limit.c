@@ -126,13 +126,18 @@ static void a_small_limit_skips_slow_start(void)
 }
 
 static CU_TestInfo tests[] = {
-    {"it starts at four and never above its maximum", it_starts_at_four_and_never_above_its_maximum},
-    {"it grows by one per window in which it was reached", it_grows_by_one_per_window_in_which_it_was_reached},
-    {"back-pressure takes three tenths but leaves one", back_pressure_takes_three_tenths_but_leaves_one},
-    {"a window far slower than usual is back-pressure", a_window_far_slower_than_usual_is_back_pressure},
+    {"it starts at four and never above its maximum",
+     it_starts_at_four_and_never_above_its_maximum},
+    {"it grows by one per window in which it was reached",
+     it_grows_by_one_per_window_in_which_it_was_reached},
+    {"back-pressure takes three tenths but leaves one",
+     back_pressure_takes_three_tenths_but_leaves_one},
+    {"a window far slower than usual is back-pressure",
+     a_window_far_slower_than_usual_is_back_pressure},
     {"less than a millisecond more is noise", less_than_a_millisecond_more_is_noise},
     {"a spread that is usual is no back-pressure", a_spread_that_is_usual_is_no_back_pressure},
-    {"after a probe it doubles up to half of what it was", after_a_probe_it_doubles_up_to_half_of_what_it_was},
+    {"after a probe it doubles up to half of what it was",
+     after_a_probe_it_doubles_up_to_half_of_what_it_was},
     {"a small limit skips slow start", a_small_limit_skips_slow_start},
     CU_TEST_INFO_NULL,
 };

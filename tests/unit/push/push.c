@@ -45,10 +45,10 @@ struct bench {
     struct cdx_endpoint *ep;
     struct cdx_sub sub;
     char url[128];
-    int done;                      /* verdicts so far */
-    struct cdx_verdict verdict;    /* the last */
+    int done;                   /* verdicts so far */
+    struct cdx_verdict verdict; /* the last */
     char last_id[CDX_WEBHOOK_ID_BYTES];
-    bool follow_up;                /* submit another from inside the next `done` */
+    bool follow_up; /* submit another from inside the next `done` */
 };
 
 static struct cdx_delivery *delivery(struct cdx_sub *sub, const char *body, const char *id)
@@ -121,7 +121,7 @@ static void open_on(struct bench *b, const char *url, const struct cdx_push_conf
     b->sub.refs += 1;
     b->sub.endpoint = b->url;
     if (b->sub.payload == NULL)
-        b->sub.payload = (char *)(uintptr_t)"application/fhir+json";
+        b->sub.payload = (char *)(uintptr_t) "application/fhir+json";
     if (b->guard == NULL)
         b->guard = cdx_guard_create(loopback, 1, true, &err);
     b->p = cdx_push_create(conf != NULL ? conf : &none, b->guard, &test_clock, on_done, b, &err);
@@ -131,7 +131,8 @@ static void open_on(struct bench *b, const char *url, const struct cdx_push_conf
 }
 
 /* A plain server with this script, and a pusher for it. */
-static void setup(struct bench *b, const struct scripted_step *steps, size_t n, const struct cdx_push_conf *conf)
+static void setup(struct bench *b, const struct scripted_step *steps, size_t n,
+                  const struct cdx_push_conf *conf)
 {
     char url[64];
 
@@ -151,28 +152,39 @@ static void teardown(struct bench *b)
     ahead_ms = 0;
 }
 
-#define SCRIPT(...) (const struct scripted_step[]){__VA_ARGS__}, \
-    sizeof((const struct scripted_step[]){__VA_ARGS__}) / sizeof(struct scripted_step)
+#define SCRIPT(...)                                                                                \
+    (const struct scripted_step[]){__VA_ARGS__},                                                   \
+        sizeof((const struct scripted_step[]){__VA_ARGS__}) / sizeof(struct scripted_step)
 
 /* delivery.md 9; subscriptions.md 1.15, T4 (verbatim) and T24 (payload first). */
 static void a_delivery_carries_our_headers_and_the_subscriptions_own(void)
 {
     static char *headers[] = {
-        (char *)(uintptr_t)"X-API-Key: Some Secret:with: colons", (char *)(uintptr_t)"authorization: Bearer abc",
-        (char *)(uintptr_t)"X-Empty: ", (char *)(uintptr_t)"Webhook-ID: forged", (char *)(uintptr_t)"HOST: evil.example",
-        (char *)(uintptr_t)"content-length: 1", (char *)(uintptr_t)"Transfer-Encoding: chunked",
-        (char *)(uintptr_t)"User-Agent: me", (char *)(uintptr_t)"Content-Type: text/plain", (char *)(uintptr_t)"no colon",
-        (char *)(uintptr_t)"X-Split: a\r\nX-Injected: b", (char *)(uintptr_t)": nameless",
+        (char *)(uintptr_t) "X-API-Key: Some Secret:with: colons",
+        (char *)(uintptr_t) "authorization: Bearer abc",
+        (char *)(uintptr_t) "X-Empty: ",
+        (char *)(uintptr_t) "Webhook-ID: forged",
+        (char *)(uintptr_t) "HOST: evil.example",
+        (char *)(uintptr_t) "content-length: 1",
+        (char *)(uintptr_t) "Transfer-Encoding: chunked",
+        (char *)(uintptr_t) "User-Agent: me",
+        (char *)(uintptr_t) "Content-Type: text/plain",
+        (char *)(uintptr_t) "no colon",
+        (char *)(uintptr_t) "X-Split: a\r\nX-Injected: b",
+        (char *)(uintptr_t) ": nameless",
     };
-    struct bench b = {.sub = {.headers = headers, .headers_n = CDX_COUNT(headers),
-                              .payload = (char *)(uintptr_t)"application/fhir+json; charset=UTF-8"}};
+    struct bench b = {
+        .sub = {.headers = headers,
+                .headers_n = CDX_COUNT(headers),
+                .payload = (char *)(uintptr_t) "application/fhir+json; charset=UTF-8"}};
     struct cdx_delivery *del;
     const char *r;
     long long stamp = 0;
 
     setup(&b, SCRIPT({REPLY, OK}), NULL);
     del = delivery(&b.sub, "{\"a\":1}", "msg_ABC234");
-    snprintf(del->traceparent, sizeof del->traceparent, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    snprintf(del->traceparent, sizeof del->traceparent,
+             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     CU_ASSERT_EQUAL_FATAL(cdx_push_submit(b.p, b.ep, &del, NULL), CDX_OK);
     run_until(&b, 1);
     CU_ASSERT_EQUAL(b.server.requests, 1);
@@ -182,7 +194,8 @@ static void a_delivery_carries_our_headers_and_the_subscriptions_own(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(r, "\r\nUser-Agent: cdex-push/" CDX_VERSION "\r\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(r, "\r\nwebhook-id: msg_ABC234\r\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(r, "\r\nIdempotency-Key: msg_ABC234\r\n"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(r, "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(r, "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(r, "\r\nX-API-Key: Some Secret:with: colons\r\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(r, "\r\nauthorization: Bearer abc\r\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(r, "\r\nX-Empty:\r\n"));
@@ -241,7 +254,8 @@ static void a_reused_connection_that_died_is_tried_once_more_on_a_fresh_one(void
 {
     struct bench b = {0};
 
-    setup(&b, SCRIPT({REPLY, OK}, {REPLY_CLOSE, ""}, {REPLY, OK}, {REPLY_RESET, ""}, {REPLY, OK}), NULL);
+    setup(&b, SCRIPT({REPLY, OK}, {REPLY_CLOSE, ""}, {REPLY, OK}, {REPLY_RESET, ""}, {REPLY, OK}),
+          NULL);
     deliver(&b);
     CU_ASSERT_EQUAL(deliver(&b)->outcome, CDX_SUCCESS);
     CU_ASSERT_FALSE(b.verdict.reused);
@@ -312,9 +326,13 @@ static void the_breaker_opens_probes_and_closes(void)
 {
     struct bench b = {0};
 
-    setup(&b, SCRIPT({REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"}, {REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"},
-                     {REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"}, {REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"},
-                     {REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"}, {REPLY, OK}), NULL);
+    setup(&b,
+          SCRIPT({REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"},
+                 {REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"},
+                 {REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"},
+                 {REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"},
+                 {REPLY, "HTTP/1.1 500 E\r\nContent-Length: 0\r\n\r\n"}, {REPLY, OK}),
+          NULL);
     for (int i = 0; i < 5; i++) {
         CU_ASSERT_FALSE(cdx_endpoint_probing(b.ep));
         CU_ASSERT_STRING_EQUAL(cdx_endpoint_state(b.ep), "closed");
@@ -347,7 +365,9 @@ static void retry_after_in_seconds_and_as_a_date_holds_the_endpoint(void)
     struct tm tm;
     int64_t until;
 
-    setup(&b, SCRIPT({REPLY, "HTTP/1.1 503 Busy\r\nretry-after: 3600\r\nContent-Length: 0\r\n\r\n"}), NULL);
+    setup(&b,
+          SCRIPT({REPLY, "HTTP/1.1 503 Busy\r\nretry-after: 3600\r\nContent-Length: 0\r\n\r\n"}),
+          NULL);
     CU_ASSERT_EQUAL(deliver(&b)->outcome, CDX_ENDPOINT_FAILURE);
     CU_ASSERT_EQUAL(b.verdict.retry_after_ms, 3600000);
     CU_ASSERT_TRUE(cdx_endpoint_due_ms(b.ep) > mono(NULL) + 3590000);
@@ -364,7 +384,8 @@ static void retry_after_in_seconds_and_as_a_date_holds_the_endpoint(void)
     then = (time_t)(wall(NULL) / 1000) + 7200;
     gmtime_r(&then, &tm);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    snprintf(reply, sizeof reply, "HTTP/1.1 429 Slow\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
+    snprintf(reply, sizeof reply,
+             "HTTP/1.1 429 Slow\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
     setup(&b, SCRIPT({REPLY, reply}), NULL);
     deliver(&b);
     CU_ASSERT_TRUE(b.verdict.retry_after_ms > 7190000 && b.verdict.retry_after_ms <= 7200000);
@@ -404,7 +425,10 @@ static void a_misdirected_request_goes_out_again_on_a_new_connection(void)
 {
     struct bench b = {0};
 
-    setup(&b, SCRIPT({REPLY, OK}, {REPLY, "HTTP/1.1 421 Misdirected\r\nContent-Length: 0\r\n\r\n"}, {REPLY, OK}), NULL);
+    setup(&b,
+          SCRIPT({REPLY, OK}, {REPLY, "HTTP/1.1 421 Misdirected\r\nContent-Length: 0\r\n\r\n"},
+                 {REPLY, OK}),
+          NULL);
     deliver(&b);
     CU_ASSERT_EQUAL(deliver(&b)->outcome, CDX_ENDPOINT_FAILURE);
     CU_ASSERT_TRUE(b.verdict.reused);
@@ -420,8 +444,10 @@ static void a_message_that_is_refused_leaves_the_endpoint_free(void)
 {
     struct bench b = {0};
 
-    setup(&b, SCRIPT({REPLY, "HTTP/1.1 413 Big\r\nContent-Length: 0\r\n\r\n"},
-                     {REPLY, "HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n"}), NULL);
+    setup(&b,
+          SCRIPT({REPLY, "HTTP/1.1 413 Big\r\nContent-Length: 0\r\n\r\n"},
+                 {REPLY, "HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n"}),
+          NULL);
     CU_ASSERT_EQUAL(deliver(&b)->outcome, CDX_TOO_LARGE_BODY);
     CU_ASSERT_TRUE(cdx_endpoint_ready(b.ep));
     CU_ASSERT_EQUAL(deliver(&b)->outcome, CDX_MESSAGE_FAILURE);
@@ -455,8 +481,10 @@ static void a_redirect_is_not_followed(void)
     char reply[128], url[64];
 
     CU_ASSERT_TRUE_FATAL(scripted_start(&b.server, NULL, SCRIPT({REPLY, reply})));
-    snprintf(reply, sizeof reply, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/other\r\nContent-Length: 0\r\n\r\n",
-             b.server.port);
+    snprintf(
+        reply, sizeof reply,
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/other\r\nContent-Length: 0\r\n\r\n",
+        b.server.port);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", b.server.port);
     open_on(&b, url, NULL);
     CU_ASSERT_EQUAL(deliver(&b)->outcome, CDX_CONFIG_FAILURE);
@@ -509,8 +537,13 @@ static void an_interim_response_is_not_the_answer(void)
 {
     struct bench b = {0};
 
-    setup(&b, SCRIPT({REPLY, "HTTP/1.1 103 Early\r\nLink: </x>\r\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"},
-                     {REPLY, "hello, no HTTP\r\n\r\n"}), NULL);
+    setup(
+        &b,
+        SCRIPT(
+            {REPLY,
+             "HTTP/1.1 103 Early\r\nLink: </x>\r\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"},
+            {REPLY, "hello, no HTTP\r\n\r\n"}),
+        NULL);
     CU_ASSERT_EQUAL(deliver(&b)->outcome, CDX_SUCCESS);
     CU_ASSERT_EQUAL(b.verdict.http_status, 202);
     CU_ASSERT_EQUAL(deliver(&b)->outcome, CDX_ENDPOINT_FAILURE);
@@ -632,9 +665,11 @@ static void an_endpoint_that_nobody_uses_goes_after_its_last_request(void)
 static void subscriptions_with_the_same_url_and_headers_share_an_endpoint(void)
 {
     struct bench b = {0};
-    static char *headers[] = {(char *)(uintptr_t)"X-Key: other"};
-    struct cdx_sub same = {.endpoint = (char *)(uintptr_t)"https://h.example/", .payload = (char *)(uintptr_t)"text/plain"};
-    struct cdx_sub other = {.endpoint = (char *)(uintptr_t)"https://h.example/", .headers = headers, .headers_n = 1};
+    static char *headers[] = {(char *)(uintptr_t) "X-Key: other"};
+    struct cdx_sub same = {.endpoint = (char *)(uintptr_t) "https://h.example/",
+                           .payload = (char *)(uintptr_t) "text/plain"};
+    struct cdx_sub other = {
+        .endpoint = (char *)(uintptr_t) "https://h.example/", .headers = headers, .headers_n = 1};
     struct cdx_endpoint *one, *two;
 
     open_on(&b, "https://h.example/", NULL);
@@ -651,8 +686,10 @@ static void subscriptions_with_the_same_url_and_headers_share_an_endpoint(void)
 static void in_flight_bounds_are_kept(void)
 {
     struct bench b = {0};
-    struct cdx_endpoint_conf narrow = {.id = "narrow", .url = "http://127.0.0.1", .max_in_flight = 2};
-    struct cdx_push_conf conf = {.endpoints = &narrow, .endpoints_n = 1}, one = {.max_in_flight = 1};
+    struct cdx_endpoint_conf narrow = {
+        .id = "narrow", .url = "http://127.0.0.1", .max_in_flight = 2};
+    struct cdx_push_conf conf = {.endpoints = &narrow, .endpoints_n = 1},
+                         one = {.max_in_flight = 1};
 
     setup(&b, SCRIPT({SILENCE, NULL}), &conf);
     CU_ASSERT_STRING_EQUAL(cdx_endpoint_id(b.ep), "narrow");
@@ -684,7 +721,8 @@ static void the_longest_configured_prefix_wins(void)
 {
     struct bench b = {0};
     struct cdx_endpoint_conf list[] = {
-        {.id = "host", .url = "https://h.example/"}, {.id = "path", .url = "https://h.example/a/"},
+        {.id = "host", .url = "https://h.example/"},
+        {.id = "path", .url = "https://h.example/a/"},
         {.id = "also", .url = "https://h.example"},
     };
     struct cdx_push_conf conf = {.endpoints = list, .endpoints_n = CDX_COUNT(list)};
@@ -696,7 +734,8 @@ static void the_longest_configured_prefix_wins(void)
 
 static void a_missing_ca_file_is_told_at_the_start(void)
 {
-    struct cdx_endpoint_conf e = {.id = "a", .url = "https://h.example/", .ca_file = "/nonexistent/ca.pem"};
+    struct cdx_endpoint_conf e = {
+        .id = "a", .url = "https://h.example/", .ca_file = "/nonexistent/ca.pem"};
     struct cdx_push_conf conf = {.endpoints = &e, .endpoints_n = 1};
     struct cdx_err err = {0};
 
@@ -743,40 +782,58 @@ static void a_certificate_for_another_host_is_a_configuration_failure(void)
 }
 
 static CU_TestInfo tests[] = {
-    {"a delivery carries our headers and the subscription's own", a_delivery_carries_our_headers_and_the_subscriptions_own},
+    {"a delivery carries our headers and the subscription's own",
+     a_delivery_carries_our_headers_and_the_subscriptions_own},
     {"an event without trace sends no traceparent", an_event_without_trace_sends_no_traceparent},
     {"a connection is used again and counted", a_connection_is_used_again_and_counted},
-    {"a reused connection that died is tried once more on a fresh one", a_reused_connection_that_died_is_tried_once_more_on_a_fresh_one},
-    {"a fresh connection that dies is an endpoint failure", a_fresh_connection_that_dies_is_an_endpoint_failure},
-    {"an endpoint that never answers times out", an_endpoint_that_never_answers_times_out_as_the_subscription_says},
+    {"a reused connection that died is tried once more on a fresh one",
+     a_reused_connection_that_died_is_tried_once_more_on_a_fresh_one},
+    {"a fresh connection that dies is an endpoint failure",
+     a_fresh_connection_that_dies_is_an_endpoint_failure},
+    {"an endpoint that never answers times out",
+     an_endpoint_that_never_answers_times_out_as_the_subscription_says},
     {"the default timeout is the configuration's", the_default_timeout_is_the_configurations},
-    {"a refused connection holds the endpoint", a_refused_connection_is_an_endpoint_failure_and_holds_the_endpoint},
+    {"a refused connection holds the endpoint",
+     a_refused_connection_is_an_endpoint_failure_and_holds_the_endpoint},
     {"the breaker opens, probes and closes", the_breaker_opens_probes_and_closes},
-    {"Retry-After in seconds and as a date holds the endpoint", retry_after_in_seconds_and_as_a_date_holds_the_endpoint},
+    {"Retry-After in seconds and as a date holds the endpoint",
+     retry_after_in_seconds_and_as_a_date_holds_the_endpoint},
     {"busy without Retry-After waits five seconds", busy_without_retry_after_waits_five_seconds},
     {"gone disables the endpoint until it is reset", gone_disables_the_endpoint_until_it_is_reset},
-    {"a misdirected request goes out again on a new connection", a_misdirected_request_goes_out_again_on_a_new_connection},
-    {"a message that is refused leaves the endpoint free", a_message_that_is_refused_leaves_the_endpoint_free},
-    {"an endpoint that refuses everything keeps the notification", an_endpoint_that_refuses_everything_keeps_the_notification_in_place},
+    {"a misdirected request goes out again on a new connection",
+     a_misdirected_request_goes_out_again_on_a_new_connection},
+    {"a message that is refused leaves the endpoint free",
+     a_message_that_is_refused_leaves_the_endpoint_free},
+    {"an endpoint that refuses everything keeps the notification",
+     an_endpoint_that_refuses_everything_keeps_the_notification_in_place},
     {"a redirect is not followed", a_redirect_is_not_followed},
     {"a response that breaks off is truncated", a_response_that_breaks_off_is_truncated},
-    {"a flood behind a 2xx is cut and still success", a_flood_behind_a_2xx_is_cut_and_still_success},
+    {"a flood behind a 2xx is cut and still success",
+     a_flood_behind_a_2xx_is_cut_and_still_success},
     {"a flood of header lines is cut and a failure", a_flood_of_header_lines_is_cut_and_a_failure},
     {"an interim response is not the answer", an_interim_response_is_not_the_answer},
-    {"a conflict counts as delivered where configured", a_conflict_counts_as_delivered_where_configured},
-    {"a name that resolves to a private address is not dialled", a_name_that_resolves_to_a_private_address_is_not_dialled},
-    {"a url that the guard refuses is never submitted", a_url_that_the_guard_refuses_is_never_submitted},
+    {"a conflict counts as delivered where configured",
+     a_conflict_counts_as_delivered_where_configured},
+    {"a name that resolves to a private address is not dialled",
+     a_name_that_resolves_to_a_private_address_is_not_dialled},
+    {"a url that the guard refuses is never submitted",
+     a_url_that_the_guard_refuses_is_never_submitted},
     {"cancelling tells at once and is no failure", cancelling_tells_at_once_and_is_no_failure},
     {"done may submit the next", done_may_submit_the_next},
-    {"an endpoint that nobody uses goes after its last request", an_endpoint_that_nobody_uses_goes_after_its_last_request},
-    {"the same url and headers share an endpoint", subscriptions_with_the_same_url_and_headers_share_an_endpoint},
+    {"an endpoint that nobody uses goes after its last request",
+     an_endpoint_that_nobody_uses_goes_after_its_last_request},
+    {"the same url and headers share an endpoint",
+     subscriptions_with_the_same_url_and_headers_share_an_endpoint},
     {"in-flight bounds are kept", in_flight_bounds_are_kept},
-    {"a configured prefix without path ends where the host does", a_configured_prefix_without_path_ends_where_the_host_does},
+    {"a configured prefix without path ends where the host does",
+     a_configured_prefix_without_path_ends_where_the_host_does},
     {"the longest configured prefix wins", the_longest_configured_prefix_wins},
     {"a missing CA file is told at the start", a_missing_ca_file_is_told_at_the_start},
     {"a certificate of a configured CA is accepted", a_certificate_of_a_configured_ca_is_accepted},
-    {"an untrusted certificate is a configuration failure", an_untrusted_certificate_is_a_configuration_failure},
-    {"a certificate for another host is a configuration failure", a_certificate_for_another_host_is_a_configuration_failure},
+    {"an untrusted certificate is a configuration failure",
+     an_untrusted_certificate_is_a_configuration_failure},
+    {"a certificate for another host is a configuration failure",
+     a_certificate_for_another_host_is_a_configuration_failure},
     CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo suite_push_push = {.pName = "push/push", .pTests = tests};

@@ -28,12 +28,12 @@
 
 /* What to do with the next request. */
 enum scripted_kind {
-    REPLY,        /* send `text` as it is */
-    REPLY_CLOSE,  /* the same, then close */
-    REPLY_RESET,  /* the same, then reset the connection */
-    SILENCE,      /* never answer */
-    FLOOD_BODY,   /* a head that promises 100 MB, and as much of it as is taken */
-    FLOOD_HEAD,   /* 1 MB of header lines */
+    REPLY,       /* send `text` as it is */
+    REPLY_CLOSE, /* the same, then close */
+    REPLY_RESET, /* the same, then reset the connection */
+    SILENCE,     /* never answer */
+    FLOOD_BODY,  /* a head that promises 100 MB, and as much of it as is taken */
+    FLOOD_HEAD,  /* 1 MB of header lines */
 };
 
 struct scripted_step {
@@ -43,13 +43,14 @@ struct scripted_step {
 
 struct scripted {
     int listener, wake[2], port;
-    SSL_CTX *tls;                 /* borrowed; NULL: plain */
+    SSL_CTX *tls;                               /* borrowed; NULL: plain */
     struct scripted_step steps[SCRIPTED_STEPS]; /* the last one repeats */
     size_t steps_n;
     pthread_t thread;
     /* read after the verdict of the request, or after stop */
     _Atomic int requests, accepted;
-    char request[SCRIPTED_STEPS][SCRIPTED_REQUEST_BYTES]; /* head and body of each, NUL-terminated */
+    char request[SCRIPTED_STEPS]
+                [SCRIPTED_REQUEST_BYTES]; /* head and body of each, NUL-terminated */
 };
 
 struct connection {
@@ -98,7 +99,8 @@ static void drop(struct connection *c, bool reset)
 static bool send_all(struct connection *c, const char *p, size_t n)
 {
     while (n > 0) {
-        ssize_t sent = c->ssl != NULL ? SSL_write(c->ssl, p, (int)n) : send(c->fd, p, n, MSG_NOSIGNAL);
+        ssize_t sent =
+            c->ssl != NULL ? SSL_write(c->ssl, p, (int)n) : send(c->fd, p, n, MSG_NOSIGNAL);
 
         if (sent <= 0)
             return false;
@@ -125,9 +127,7 @@ static void flood(struct connection *c, const char *head, size_t total)
 static void answer(struct connection *c, const struct scripted_step *step)
 {
     switch (step->kind) {
-    case SILENCE:
-        c->silent = true;
-        break;
+    case SILENCE: c->silent = true; break;
     case FLOOD_BODY:
         flood(c, "HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n", 104857600);
         drop(c, false);
@@ -179,7 +179,8 @@ static void on_readable(struct scripted *s, struct connection *c)
 {
     do {
         size_t room = sizeof c->in - c->n, n;
-        ssize_t got = c->ssl != NULL ? SSL_read(c->ssl, c->in + c->n, (int)room) : recv(c->fd, c->in + c->n, room, 0);
+        ssize_t got = c->ssl != NULL ? SSL_read(c->ssl, c->in + c->n, (int)room)
+                                     : recv(c->fd, c->in + c->n, room, 0);
 
         if (got <= 0) {
             drop(c, false);
@@ -243,7 +244,8 @@ static void *serve(void *arg)
 }
 
 /* Listens on 127.0.0.1, any port. False when it cannot. */
-static bool scripted_start(struct scripted *s, SSL_CTX *tls, const struct scripted_step *steps, size_t n)
+static bool scripted_start(struct scripted *s, SSL_CTX *tls, const struct scripted_step *steps,
+                           size_t n)
 {
     memset(s, 0, sizeof *s);
     s->tls = tls;
@@ -251,7 +253,8 @@ static bool scripted_start(struct scripted *s, SSL_CTX *tls, const struct script
     memcpy(s->steps, steps, n * sizeof *steps);
     signal(SIGPIPE, SIG_IGN); /* SSL_write has no MSG_NOSIGNAL */
     s->listener = listen_local(&s->port);
-    return s->listener >= 0 && pipe(s->wake) == 0 && pthread_create(&s->thread, NULL, serve, s) == 0;
+    return s->listener >= 0 && pipe(s->wake) == 0 &&
+           pthread_create(&s->thread, NULL, serve, s) == 0;
 }
 
 static void scripted_stop(struct scripted *s)
@@ -269,7 +272,8 @@ static X509 *self_signed(EVP_PKEY *key, const char *host)
     X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, host);
     X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
 
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"scripted endpoint", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"scripted endpoint",
+                               -1, -1, 0);
     X509_set_version(cert, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
     X509_gmtime_adj(X509_getm_notBefore(cert), -3600);

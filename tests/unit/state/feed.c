@@ -24,7 +24,8 @@ static struct cdx_feed first_at(int64_t log_end)
 }
 
 /* Lagging: `counted` events at `counted_offset`, none undelivered below `next_offset`. */
-static struct cdx_feed lagging(int64_t delivered, int64_t next_offset, int64_t counted_offset, int64_t counted)
+static struct cdx_feed lagging(int64_t delivered, int64_t next_offset, int64_t counted_offset,
+                               int64_t counted)
 {
     const struct cdx_cursor cursor = {
         .delivered = delivered,
@@ -90,7 +91,8 @@ static void a_cursor_with_a_next_starts_as_lagging(void)
 
 static void a_cursor_without_a_next_starts_as_live(void)
 {
-    const struct cdx_cursor cursor = {.delivered = 6, .next_offset = CDX_NO_OFFSET, .counted_offset = 20, .counted_number = 6};
+    const struct cdx_cursor cursor = {
+        .delivered = 6, .next_offset = CDX_NO_OFFSET, .counted_offset = 20, .counted_number = 6};
     struct cdx_feed f;
 
     CU_ASSERT_EQUAL_FATAL(cdx_feed_load(&f, &cursor, drop, NULL), CDX_OK);
@@ -106,11 +108,28 @@ static void a_cursor_that_contradicts_itself_is_refused(void)
     static const struct cdx_cursor bad[] = {
         {.delivered = 3, .next_offset = CDX_NO_OFFSET, .counted_offset = 9, .counted_number = 5},
         {.delivered = 6, .next_offset = CDX_NO_OFFSET, .counted_offset = 9, .counted_number = 5},
-        {.delivered = 3, .next_offset = 7, .next_number = 5, .counted_offset = 9, .counted_number = 5},
-        {.delivered = 3, .next_offset = -2, .next_number = 4, .counted_offset = 9, .counted_number = 5},
-        {.delivered = -1, .next_offset = 0, .next_number = 0, .counted_offset = 9, .counted_number = 5},
+        {.delivered = 3,
+         .next_offset = 7,
+         .next_number = 5,
+         .counted_offset = 9,
+         .counted_number = 5},
+        {.delivered = 3,
+         .next_offset = -2,
+         .next_number = 4,
+         .counted_offset = 9,
+         .counted_number = 5},
+        {.delivered = -1,
+         .next_offset = 0,
+         .next_number = 0,
+         .counted_offset = 9,
+         .counted_number = 5},
         {.delivered = 0, .next_offset = CDX_NO_OFFSET, .counted_offset = -2, .counted_number = 0},
-        {.delivered = 0, .next_offset = 0, .next_number = 1, .counted_offset = 9, .counted_number = 5, .marks_n = CDX_MAX_MARKS + 1},
+        {.delivered = 0,
+         .next_offset = 0,
+         .next_number = 1,
+         .counted_offset = 9,
+         .counted_number = 5,
+         .marks_n = CDX_MAX_MARKS + 1},
     };
 
     for (size_t i = 0; i < CDX_COUNT(bad); i++) {
@@ -428,7 +447,7 @@ static void a_gap_ends_before_what_is_queued(void)
     CU_ASSERT(cdx_feed_gap(&f, 40, &anchor, 0, &from, &to));
     CU_ASSERT_EQUAL(from, 1);
     CU_ASSERT_EQUAL(to, 2);
-    CU_ASSERT_EQUAL(f.scan, 25); /* the queue's head is lower than the start */
+    CU_ASSERT_EQUAL(f.scan, 25);             /* the queue's head is lower than the start */
     CU_ASSERT_FALSE(cdx_feed_below(&f, 40)); /* C4: join is tested first */
     CU_ASSERT(cdx_feed_join(&f));
     CU_ASSERT_EQUAL(cdx_feed_item(&f, 0)->number, 3);
@@ -585,7 +604,8 @@ static void marks_are_thinned_to_every_second_when_full(void)
 static void loaded_marks_are_thinned_by_their_own_distance(void)
 {
     struct cdx_mark marks[CDX_MAX_MARKS];
-    struct cdx_cursor cursor = {.next_offset = 0, .next_number = 1, .marks = marks, .marks_n = CDX_MAX_MARKS};
+    struct cdx_cursor cursor = {
+        .next_offset = 0, .next_number = 1, .marks = marks, .marks_n = CDX_MAX_MARKS};
     struct cdx_feed f;
 
     for (int i = 0; i < CDX_MAX_MARKS; i++)
@@ -615,40 +635,54 @@ static void marks_of_what_is_delivered_are_dropped(void)
 }
 
 static CU_TestInfo tests[] = {
-    {"first cursor counts from the log's end",                   first_cursor_counts_from_the_logs_end},
-    {"a cursor with a next starts as lagging",                   a_cursor_with_a_next_starts_as_lagging},
-    {"a cursor without a next starts as live",                   a_cursor_without_a_next_starts_as_live},
-    {"a cursor that contradicts itself is refused",              a_cursor_that_contradicts_itself_is_refused},
-    {"a record is counted once",                                 a_record_is_counted_once},
-    {"a lagging subscription is counted and not queued",         a_lagging_subscription_is_counted_and_not_queued},
-    {"an overflow lags from the queue's head",                   an_overflow_lags_from_the_queues_head},
-    {"a record over the bytes lags from itself",                 a_record_over_the_bytes_lags_from_itself},
-    {"an overflow keeps the events of a request",                an_overflow_keeps_the_events_of_a_request},
-    {"to lagging after a failed request starts at its head",     to_lagging_after_a_failed_request_starts_at_its_head},
-    {"to lagging of an empty feed goes on behind the count",     to_lagging_of_an_empty_feed_goes_on_behind_what_is_counted},
-    {"acknowledged moves delivered to the new head",             acknowledged_moves_delivered_to_the_new_head},
-    {"a queue keeps its order while it grows and wraps",         a_queue_keeps_its_order_while_it_grows_and_wraps},
-    {"a scan numbers on from what is delivered",                 a_scan_numbers_on_from_what_is_delivered},
-    {"a full chunk takes no more, an empty one takes any",       a_full_chunk_takes_no_more_and_an_empty_one_takes_any},
-    {"a scan stays behind the live reader and below J",          a_scan_stays_behind_the_live_reader_and_below_j},
-    {"J lies above what is counted",                             j_lies_above_what_is_counted},
-    {"J is picked within the window only",                       j_is_picked_within_the_window_only},
-    {"joining queues from J, live behind the chunk",             joining_queues_from_j_and_becomes_live_behind_the_chunk},
-    {"an overflow while joining keeps the chunk, forgets J",     an_overflow_while_joining_keeps_the_chunk_and_forgets_j},
-    {"to lagging while joining scans from the chunk's head",     to_lagging_while_joining_scans_again_from_the_chunks_head},
-    {"a gap is counted back",                                    a_gap_is_counted_back},
-    {"a next below the start whose event survives is no gap",    a_next_below_the_start_whose_event_survives_is_no_gap},
-    {"a gap ends before what is queued",                         a_gap_ends_before_what_is_queued},
-    {"a gap waits for the chunk",                                a_gap_waits_for_the_chunk},
-    {"a jump goes by the distance to the log's end",             a_jump_goes_by_the_distance_to_the_logs_end},
-    {"a jump leaves what is counted beyond the start",           a_jump_leaves_what_is_counted_beyond_the_start},
-    {"a jump ends the scan and keeps what is in memory",         a_jump_ends_the_scan_and_keeps_what_is_in_memory},
-    {"an overflow behind a jump starts below the hole",          an_overflow_behind_a_jump_starts_below_the_hole},
-    {"a replaced log goes on with its numbers",                  a_replaced_log_goes_on_with_its_numbers},
-    {"a mark is set every thousand events",                      a_mark_is_set_every_thousand_events},
-    {"marks are thinned to every second when full",              marks_are_thinned_to_every_second_when_full},
-    {"loaded marks are thinned by their own distance",           loaded_marks_are_thinned_by_their_own_distance},
-    {"marks of what is delivered are dropped",                   marks_of_what_is_delivered_are_dropped},
+    {"first cursor counts from the log's end", first_cursor_counts_from_the_logs_end},
+    {"a cursor with a next starts as lagging", a_cursor_with_a_next_starts_as_lagging},
+    {"a cursor without a next starts as live", a_cursor_without_a_next_starts_as_live},
+    {"a cursor that contradicts itself is refused", a_cursor_that_contradicts_itself_is_refused},
+    {"a record is counted once", a_record_is_counted_once},
+    {"a lagging subscription is counted and not queued",
+     a_lagging_subscription_is_counted_and_not_queued},
+    {"an overflow lags from the queue's head", an_overflow_lags_from_the_queues_head},
+    {"a record over the bytes lags from itself", a_record_over_the_bytes_lags_from_itself},
+    {"an overflow keeps the events of a request", an_overflow_keeps_the_events_of_a_request},
+    {"to lagging after a failed request starts at its head",
+     to_lagging_after_a_failed_request_starts_at_its_head},
+    {"to lagging of an empty feed goes on behind the count",
+     to_lagging_of_an_empty_feed_goes_on_behind_what_is_counted},
+    {"acknowledged moves delivered to the new head", acknowledged_moves_delivered_to_the_new_head},
+    {"a queue keeps its order while it grows and wraps",
+     a_queue_keeps_its_order_while_it_grows_and_wraps},
+    {"a scan numbers on from what is delivered", a_scan_numbers_on_from_what_is_delivered},
+    {"a full chunk takes no more, an empty one takes any",
+     a_full_chunk_takes_no_more_and_an_empty_one_takes_any},
+    {"a scan stays behind the live reader and below J",
+     a_scan_stays_behind_the_live_reader_and_below_j},
+    {"J lies above what is counted", j_lies_above_what_is_counted},
+    {"J is picked within the window only", j_is_picked_within_the_window_only},
+    {"joining queues from J, live behind the chunk",
+     joining_queues_from_j_and_becomes_live_behind_the_chunk},
+    {"an overflow while joining keeps the chunk, forgets J",
+     an_overflow_while_joining_keeps_the_chunk_and_forgets_j},
+    {"to lagging while joining scans from the chunk's head",
+     to_lagging_while_joining_scans_again_from_the_chunks_head},
+    {"a gap is counted back", a_gap_is_counted_back},
+    {"a next below the start whose event survives is no gap",
+     a_next_below_the_start_whose_event_survives_is_no_gap},
+    {"a gap ends before what is queued", a_gap_ends_before_what_is_queued},
+    {"a gap waits for the chunk", a_gap_waits_for_the_chunk},
+    {"a jump goes by the distance to the log's end", a_jump_goes_by_the_distance_to_the_logs_end},
+    {"a jump leaves what is counted beyond the start",
+     a_jump_leaves_what_is_counted_beyond_the_start},
+    {"a jump ends the scan and keeps what is in memory",
+     a_jump_ends_the_scan_and_keeps_what_is_in_memory},
+    {"an overflow behind a jump starts below the hole",
+     an_overflow_behind_a_jump_starts_below_the_hole},
+    {"a replaced log goes on with its numbers", a_replaced_log_goes_on_with_its_numbers},
+    {"a mark is set every thousand events", a_mark_is_set_every_thousand_events},
+    {"marks are thinned to every second when full", marks_are_thinned_to_every_second_when_full},
+    {"loaded marks are thinned by their own distance",
+     loaded_marks_are_thinned_by_their_own_distance},
+    {"marks of what is delivered are dropped", marks_of_what_is_delivered_are_dropped},
     CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo suite_state_feed = {.pName = "state/feed", .pTests = tests};

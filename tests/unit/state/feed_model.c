@@ -40,17 +40,38 @@ struct faults {
 
 struct config {
     const char *name;
-    const char *log;   /* the subscription of each record: "010" */
-    int64_t first;     /* records that are there from the beginning */
+    const char *log; /* the subscription of each record: "010" */
+    int64_t first;   /* records that are there from the beginning */
     uint32_t queue, chunk, batch;
     struct faults faults;
 };
 
 /* The rules that the driver can remove. */
 enum broken {
-    NONE, NEXT_LAGS, COUNTED, COUNT_LAGGING, FLUSH_ALL, ATOMIC_FLUSH, FENCE, STABLE_WAIT, SCAN_BEHIND_LIVE, SCAN_BELOW_J,
-    JOIN_POSITION, JOIN_CHUNK, OVERFLOW_LAGS, ACK_BEFORE_PASS, KEEP_SENDING, GAP_BY_NUMBER, GAP_COUNT_BACK,
-    GAP_BELOW_QUEUE, GAP_CHUNK, OUT_OF_RANGE, JUMP, JUMP_TO_END, JUMP_ACKED, JUMP_IN_FLUSH,
+    NONE,
+    NEXT_LAGS,
+    COUNTED,
+    COUNT_LAGGING,
+    FLUSH_ALL,
+    ATOMIC_FLUSH,
+    FENCE,
+    STABLE_WAIT,
+    SCAN_BEHIND_LIVE,
+    SCAN_BELOW_J,
+    JOIN_POSITION,
+    JOIN_CHUNK,
+    OVERFLOW_LAGS,
+    ACK_BEFORE_PASS,
+    KEEP_SENDING,
+    GAP_BY_NUMBER,
+    GAP_COUNT_BACK,
+    GAP_BELOW_QUEUE,
+    GAP_CHUNK,
+    OUT_OF_RANGE,
+    JUMP,
+    JUMP_TO_END,
+    JUMP_ACKED,
+    JUMP_IN_FLUSH,
     REPLACED,
 };
 
@@ -71,14 +92,15 @@ struct owner {
 };
 
 struct world {
-    int64_t end, start, assigned, jumped, replacing, position; /* position: the committed checkpoint */
+    int64_t end, start, assigned, jumped, replacing,
+        position; /* position: the committed checkpoint */
     struct faults left;
-    struct saved cursor[SUBS];                     /* committed */
+    struct saved cursor[SUBS]; /* committed */
     struct owner owners[OWNERS];
     int64_t arrived_n[SUBS], arrived[SUBS][LOG_MAX * 2][2]; /* first arrivals: number, offset */
-    int64_t gaps[SUBS];                            /* bit n: number n was reported as gone */
-    int64_t safe[SUBS];                            /* newest persisted `delivered` */
-    int64_t base[SUBS];                            /* numbers used up when the log was replaced */
+    int64_t gaps[SUBS]; /* bit n: number n was reported as gone */
+    int64_t safe[SUBS]; /* newest persisted `delivered` */
+    int64_t base[SUBS]; /* numbers used up when the log was replaced */
 };
 
 struct edge {
@@ -112,12 +134,14 @@ static void drop_nothing(void *rec)
     (void)rec;
 }
 
-static void violate(struct search *s, const char *rule, const char *what, int64_t sub, int64_t number, int64_t offset)
+static void violate(struct search *s, const char *rule, const char *what, int64_t sub,
+                    int64_t number, int64_t offset)
 {
     if (s->violated != NULL)
         return;
     s->violated = rule;
-    snprintf(s->what, sizeof s->what, "%s: subscription %lld, number %lld, offset %lld", what, (long long)sub, (long long)number, (long long)offset);
+    snprintf(s->what, sizeof s->what, "%s: subscription %lld, number %lld, offset %lld", what,
+             (long long)sub, (long long)number, (long long)offset);
 }
 
 /* -- a state as bytes and back ------------------------------------------------------------------------------------ */
@@ -347,7 +371,8 @@ static bool step_assign(struct search *s, struct world *w, int i, int sub, int a
 static bool step_become_zombie(struct search *s, struct world *w, int i, int sub, int arg)
 {
     (void)s, (void)sub, (void)arg;
-    if (w->left.zombie == 0 || is_zombie(w, i) || w->owners[i].loaded == LOADING || w->owners[1 - i].there)
+    if (w->left.zombie == 0 || is_zombie(w, i) || w->owners[i].loaded == LOADING ||
+        w->owners[1 - i].there)
         return false;
     w->left.zombie--;
     w->assigned = NOBODY;
@@ -404,7 +429,8 @@ static bool step_crash_landed(struct search *s, struct world *w, int i, int sub,
     bool cursors = s->broken != ATOMIC_FLUSH;
 
     (void)sub, (void)arg;
-    if (w->left.crash == 0 || o->flush == NO_FLUSH || (o->flush == BEGUN && s->conf->faults.zombie != 0))
+    if (w->left.crash == 0 || o->flush == NO_FLUSH ||
+        (o->flush == BEGUN && s->conf->faults.zombie != 0))
         return false;
     land(s, w, o, cursors);
     die(s, w, i);
@@ -471,7 +497,8 @@ static void load_feed(struct search *s, struct world *w, int64_t sub, struct cdx
     if (cdx_feed_load(f, &saved->c, drop_nothing, NULL) != CDX_OK) {
         memset(f, 0, sizeof *f);
         f->drop = drop_nothing;
-        violate(s, "I5", "a cursor that contradicts itself", sub, saved->c.counted_number, saved->c.counted_offset);
+        violate(s, "I5", "a cursor that contradicts itself", sub, saved->c.counted_number,
+                saved->c.counted_offset);
         return;
     }
     if (s->broken == NEXT_LAGS && !f->live) {
@@ -483,7 +510,8 @@ static void load_feed(struct search *s, struct world *w, int64_t sub, struct cdx
         f->counted_number = f->delivered;
     }
     if (saved->c.delivered < w->safe[sub])
-        violate(s, "I7", "less is loaded as delivered than was persisted", sub, saved->c.delivered, saved->c.next_offset);
+        violate(s, "I7", "less is loaded as delivered than was persisted", sub, saved->c.delivered,
+                saved->c.next_offset);
     if (!w->jumped && !w->replacing) {
         int64_t below = f->counted_offset + 1 > w->position ? f->counted_offset + 1 : w->position;
         if (f->counted_number != w->base[sub] + true_count(s, sub, below))
@@ -551,13 +579,15 @@ static bool step_live(struct search *s, struct world *w, int i, int sub, int arg
 /* -- sending ------------------------------------------------------------------------------------------------------ */
 
 /* What the endpoint has not had before must come in order, and be the record that has this number. */
-static void first_arrival(struct search *s, struct world *w, int64_t sub, int64_t number, int64_t offset)
+static void first_arrival(struct search *s, struct world *w, int64_t sub, int64_t number,
+                          int64_t offset)
 {
     int64_t n = w->arrived_n[sub], last = n != 0 ? w->arrived[sub][n - 1][0] : w->base[sub];
 
     for (int64_t k = last + 1; k < number; k++)
         if ((w->gaps[sub] >> k & 1) == 0)
-            violate(s, "I1", "a number arrives before one that has not and is not reported", sub, k, offset);
+            violate(s, "I1", "a number arrives before one that has not and is not reported", sub, k,
+                    offset);
     if (number <= last)
         violate(s, "I1", "a lower number arrives first after a higher one", sub, number, offset);
     if (!w->jumped && number != w->base[sub] + s->truth[offset])
@@ -568,14 +598,17 @@ static void first_arrival(struct search *s, struct world *w, int64_t sub, int64_
         w->arrived_n[sub]++;
 }
 
-static void arrive(struct search *s, struct world *w, const struct cdx_feed *f, int64_t sub, const struct cdx_item *item)
+static void arrive(struct search *s, struct world *w, const struct cdx_feed *f, int64_t sub,
+                   const struct cdx_item *item)
 {
     const struct faults *was = &s->conf->faults;
-    bool excused = w->left.crash != was->crash || w->left.zombie != was->zombie || w->left.noack != was->noack;
+    bool excused =
+        w->left.crash != was->crash || w->left.zombie != was->zombie || w->left.noack != was->noack;
     int64_t offset = (char *)item->rec - tokens;
 
     if (item->number <= f->delivered)
-        violate(s, "I7", "repeated by an owner that knows it as delivered", sub, item->number, offset);
+        violate(s, "I7", "repeated by an owner that knows it as delivered", sub, item->number,
+                offset);
     for (int64_t k = 0; k < w->arrived_n[sub]; k++) {
         const int64_t *a = w->arrived[sub][k];
 
@@ -585,7 +618,8 @@ static void arrive(struct search *s, struct world *w, const struct cdx_feed *f, 
             return;
         }
         if (a[0] == item->number || (a[1] == offset && !w->jumped))
-            violate(s, "I2", "one number means two records, or one record has two", sub, item->number, offset);
+            violate(s, "I2", "one number means two records, or one record has two", sub,
+                    item->number, offset);
     }
     first_arrival(s, w, sub, item->number, offset);
 }
@@ -595,7 +629,8 @@ static bool step_post(struct search *s, struct world *w, int i, int sub, int arg
     struct cdx_feed *f = &w->owners[i].feeds[sub];
     uint32_t n = (uint32_t)arg + 1;
 
-    if (w->owners[i].loaded != RUNNING || f->sending != 0 || n > s->conf->batch || n > cdx_feed_ready(f))
+    if (w->owners[i].loaded != RUNNING || f->sending != 0 || n > s->conf->batch ||
+        n > cdx_feed_ready(f))
         return false;
     for (uint32_t k = 0; k < n; k++)
         arrive(s, w, f, sub, cdx_feed_item(f, k));
@@ -609,7 +644,8 @@ static bool step_pass_unsent(struct search *s, struct world *w, int i, int sub, 
     struct cdx_feed *f = &w->owners[i].feeds[sub];
 
     (void)arg;
-    if (s->broken != ACK_BEFORE_PASS || w->owners[i].loaded != RUNNING || cdx_feed_ready(f) == 0 || f->sending != 0)
+    if (s->broken != ACK_BEFORE_PASS || w->owners[i].loaded != RUNNING || cdx_feed_ready(f) == 0 ||
+        f->sending != 0)
         return false;
     cdx_feed_acked(f, 1);
     return true;
@@ -644,7 +680,8 @@ static bool step_lag(struct search *s, struct world *w, int i, int sub, int arg)
     struct cdx_feed *f = &w->owners[i].feeds[sub];
 
     (void)s, (void)arg;
-    if (w->left.down == 0 || w->owners[i].loaded == LOADING || (!f->live && f->chunk.n + f->queue.n == 0))
+    if (w->left.down == 0 || w->owners[i].loaded == LOADING ||
+        (!f->live && f->chunk.n + f->queue.n == 0))
         return false;
     w->left.down--;
     cdx_feed_to_lagging(f);
@@ -667,7 +704,8 @@ static bool step_join(struct search *s, struct world *w, int i, int sub, int arg
         return false;
     if (s->broken == JOIN_POSITION && f->join != CDX_NO_OFFSET && f->chunk.n == 0)
         f->scan = f->join; /* "the live reader has it from here on" */
-    if (s->broken == JOIN_CHUNK && f->join != CDX_NO_OFFSET && f->scan >= f->join && f->sending == 0)
+    if (s->broken == JOIN_CHUNK && f->join != CDX_NO_OFFSET && f->scan >= f->join &&
+        f->sending == 0)
         while (f->chunk.n != 0)
             f->chunk.bytes--, f->chunk.n--;
     if (!cdx_feed_join(f))
@@ -703,7 +741,8 @@ static bool step_gap(struct search *s, struct world *w, int i, int sub, int arg)
     if (s->broken == GAP_COUNT_BACK)
         alive = anchor.number - f->delivered; /* "the next one follows the last one" */
     if (s->broken == GAP_BY_NUMBER && f->delivered < anchor.number)
-        alive = lowest(alive, anchor.number - f->delivered - 1); /* "next below the start is a gap of one at least" */
+        alive = lowest(alive, anchor.number - f->delivered -
+                                  1); /* "next below the start is a gap of one at least" */
     if (s->broken == GAP_BELOW_QUEUE)
         f->queue.n = 0; /* as if nothing were queued */
     lost = cdx_feed_gap(f, w->start, &anchor, alive, &from, &to);
@@ -814,7 +853,12 @@ static bool step_commit(struct search *s, struct world *w, int i, int sub, int a
     return true;
 }
 
-enum scope { WORLD, SLOT, OWNER, FEED }; /* tried: once; per slot; per owner there; per owner and subscription */
+enum scope {
+    WORLD,
+    SLOT,
+    OWNER,
+    FEED
+}; /* tried: once; per slot; per owner there; per owner and subscription */
 
 static const struct {
     const char *name;
@@ -854,7 +898,8 @@ static void check_items(struct search *s, const struct cdx_items *items, int64_t
         const struct cdx_item *item = &items->ring[(items->head + i) & (items->cap - 1)];
 
         if (item->offset <= above || item->rec != &tokens[item->offset])
-            violate(s, "order", "items are not ascending, or hold another record", sub, item->number, item->offset);
+            violate(s, "order", "items are not ascending, or hold another record", sub,
+                    item->number, item->offset);
         above = item->offset;
     }
     if (items->bytes != items->n)
@@ -864,7 +909,9 @@ static void check_items(struct search *s, const struct cdx_items *items, int64_t
 /* The promises of feed.h's fields. */
 static void check_feed(struct search *s, const struct cdx_feed *f, int64_t sub)
 {
-    int64_t end = f->chunk.n != 0 ? f->chunk.ring[(f->chunk.head + f->chunk.n - 1) & (f->chunk.cap - 1)].offset : -1;
+    int64_t end = f->chunk.n != 0
+                      ? f->chunk.ring[(f->chunk.head + f->chunk.n - 1) & (f->chunk.cap - 1)].offset
+                      : -1;
 
     check_items(s, &f->chunk, -1, sub);
     check_items(s, &f->queue, end, sub);
@@ -873,7 +920,8 @@ static void check_feed(struct search *s, const struct cdx_feed *f, int64_t sub)
     if (cdx_feed_ready(f) != 0 && f->live && cdx_feed_item(f, 0)->number != f->delivered + 1)
         violate(s, "order", "the head does not follow what is delivered", sub, f->delivered, 0);
     if (f->live && f->chunk.n + f->queue.n == 0 && f->delivered != f->counted_number)
-        violate(s, "order", "an empty live feed is not delivered", sub, f->delivered, f->counted_number);
+        violate(s, "order", "an empty live feed is not delivered", sub, f->delivered,
+                f->counted_number);
     if (!f->live && f->join == CDX_NO_OFFSET && f->queue.n != 0)
         violate(s, "order", "a queue without a join", sub, f->delivered, f->scan);
     if (f->delivered > f->counted_number)
@@ -906,7 +954,8 @@ static bool is_goal(const struct search *s, const struct world *w)
     for (int64_t o = 0; o < s->log_n; o++) {
         int64_t sub = s->log[o], number = w->base[sub] + s->truth[o];
 
-        if (!has_arrived(w, sub, o) && (o >= w->start || !(w->jumped || (w->gaps[sub] >> number & 1))))
+        if (!has_arrived(w, sub, o) &&
+            (o >= w->start || !(w->jumped || (w->gaps[sub] >> number & 1))))
             return false;
     }
     return true;
@@ -948,7 +997,8 @@ static uint32_t *slot_of(struct search *s, const unsigned char *p, size_t n)
     for (;; i = (i + 1) & (s->table_n - 1)) {
         uint32_t at = s->table[i];
 
-        if (at == 0 || (length_of(s, at - 1) == n && memcmp(s->bytes + s->where[at - 1], p, n) == 0))
+        if (at == 0 ||
+            (length_of(s, at - 1) == n && memcmp(s->bytes + s->where[at - 1], p, n) == 0))
             return &s->table[i];
     }
 }
@@ -1016,7 +1066,8 @@ static void add_edge(struct search *s, uint32_t from, uint32_t to)
 }
 
 /* Takes one step from *w when it may be taken, and reads *w anew. */
-static void try_step(struct search *s, uint32_t state, struct world *w, size_t step, int i, int sub, int arg)
+static void try_step(struct search *s, uint32_t state, struct world *w, size_t step, int i, int sub,
+                     int arg)
 {
     uint32_t to;
 
@@ -1075,7 +1126,8 @@ static void check_all_can_deliver(struct search *s)
 
 static void print_step(uint16_t step)
 {
-    printf("      %s (owner %d, subscription %d, %d)\n", steps[step / 64].name, step / 16 % 4, step / 8 % 2, step % 8);
+    printf("      %s (owner %d, subscription %d, %d)\n", steps[step / 64].name, step / 16 % 4,
+           step / 8 % 2, step % 8);
 }
 
 static void print_way(const struct search *s, uint32_t state)
@@ -1105,7 +1157,8 @@ static void begin(struct search *s, struct world *w)
             s->subs = s->log[o] + 1;
     }
     *w = (struct world){.end = s->conf->first, .assigned = NOBODY, .left = s->conf->faults};
-    for (int64_t k = 0; k < s->subs; k++) { /* the first cursor: end offset of an empty log - 1, number 0 */
+    for (int64_t k = 0; k < s->subs;
+         k++) { /* the first cursor: end offset of an empty log - 1, number 0 */
         struct cdx_feed f;
 
         cdx_feed_first(&f, 0, drop_nothing);
@@ -1147,20 +1200,32 @@ static void end(struct search *s)
 /* -- with every rule in force ------------------------------------------------------------------------------------- */
 
 static const struct config configs[] = {
-    {"crash",          "010",   0, 2, 2, 2, {.crash = 1}},
-    {"crash-twice",    "010",   2, 2, 1, 1, {.crash = 2, .noack = 1}},
-    {"five-events",    "00000", 4, 3, 2, 2, {.crash = 1, .noack = 1}},
-    {"overflow",       "0010",  3, 1, 1, 1, {.crash = 1}},
-    {"overflow-one",   "0000",  2, 1, 2, 2, {.crash = 1, .down = 1}},
-    {"down",           "010",   1, 2, 2, 2, {.crash = 1, .down = 1}},
-    {"zombie-one",     "00",    1, 2, 2, 2, {.crash = 1, .zombie = 1}},
-    {"zombie-two",     "01",    2, 2, 1, 1, {.crash = 1, .zombie = 1}},
-    {"retention",      "011",   2, 1, 1, 1, {.crash = 1, .retain = 1}},
-    {"retention-aside", "010",  3, 1, 1, 1, {.crash = 1, .retain = 1}}, /* the start passes a record of another */
-    {"retention-down", "000",   2, 2, 2, 2, {.crash = 1, .retain = 2, .down = 1}},
-    {"retention-late", "000",   2, 1, 2, 2, {.crash = 2, .retain = 2}},
-    {"retention-live", "0000",  3, 1, 1, 1, {.crash = 1, .retain = 1}}, /* below a running owner, with a flush open */
-    {"replaced",       "000",   2, 2, 2, 1, {.crash = 2, .replace = 1}},
+    {"crash", "010", 0, 2, 2, 2, {.crash = 1}},
+    {"crash-twice", "010", 2, 2, 1, 1, {.crash = 2, .noack = 1}},
+    {"five-events", "00000", 4, 3, 2, 2, {.crash = 1, .noack = 1}},
+    {"overflow", "0010", 3, 1, 1, 1, {.crash = 1}},
+    {"overflow-one", "0000", 2, 1, 2, 2, {.crash = 1, .down = 1}},
+    {"down", "010", 1, 2, 2, 2, {.crash = 1, .down = 1}},
+    {"zombie-one", "00", 1, 2, 2, 2, {.crash = 1, .zombie = 1}},
+    {"zombie-two", "01", 2, 2, 1, 1, {.crash = 1, .zombie = 1}},
+    {"retention", "011", 2, 1, 1, 1, {.crash = 1, .retain = 1}},
+    {"retention-aside",
+     "010",
+     3,
+     1,
+     1,
+     1,
+     {.crash = 1, .retain = 1}}, /* the start passes a record of another */
+    {"retention-down", "000", 2, 2, 2, 2, {.crash = 1, .retain = 2, .down = 1}},
+    {"retention-late", "000", 2, 1, 2, 2, {.crash = 2, .retain = 2}},
+    {"retention-live",
+     "0000",
+     3,
+     1,
+     1,
+     1,
+     {.crash = 1, .retain = 1}}, /* below a running owner, with a flush open */
+    {"replaced", "000", 2, 2, 2, 1, {.crash = 2, .replace = 1}},
 };
 
 static const struct config *config(const char *name)
@@ -1184,10 +1249,10 @@ static void hold(const char *name)
     end(&s);
 }
 
-#define HOLD(function, name)       \
-    static void function(void)     \
-    {                              \
-        hold(name);                \
+#define HOLD(function, name)                                                                       \
+    static void function(void)                                                                     \
+    {                                                                                              \
+        hold(name);                                                                                \
     }
 HOLD(one_crash, "crash")
 HOLD(two_crashes_and_a_lost_answer, "crash-twice")
@@ -1211,30 +1276,31 @@ static const struct {
     enum broken rule;
     const char *name, *config, *invariants;
 } removals[] = {
-    {NEXT_LAGS,        "a cursor with a next starts as live (C2)",                    "crash",          "I1 I3"},
-    {COUNTED,          "the count restarts at what was delivered",                    "crash",          "I5"},
-    {COUNT_LAGGING,    "a lagging subscription is not counted",                       "down",           "I5 I1 I2"},
-    {FLUSH_ALL,        "a flush holds live subscriptions only",                       "down",           "I5"},
-    {ATOMIC_FLUSH,     "the checkpoint may persist without its cursors (C2)",         "crash",          "I5"},
-    {FENCE,            "a zombie's flush is taken (C1)",                              "zombie-one",     "I5 I7"},
-    {STABLE_WAIT,      "loading does not wait for an open flush (C1)",                "zombie-one",     "I5 I7"},
-    {SCAN_BEHIND_LIVE, "a scan reads past the live reader (C3)",                      "overflow-one",   "I5 I7"},
-    {SCAN_BELOW_J,     "a scan hands over the record at J",                           "overflow-one",   "I7"},
-    {JOIN_POSITION,    "a feed joins before its scan is at J (C4)",                   "overflow-one",   "I1 I3"},
-    {JOIN_CHUNK,       "a feed joins before its chunk is delivered",                  "overflow-one",   "I1 I3"},
-    {OVERFLOW_LAGS,    "a full queue is cut",                                         "overflow-one",   "I1 I3"},
-    {KEEP_SENDING,     "an overflow takes the events of a request",                   "overflow-one",   "I7"},
-    {ACK_BEFORE_PASS,  "delivered moves before the answer",                           "crash",          "I1 I3"},
-    {GAP_BY_NUMBER,    "a next below the start is taken for a gap (C4)",              "retention-aside", "I4"},
-    {GAP_COUNT_BACK,   "the first surviving number is not counted back",              "retention-down", "I2"},
-    {GAP_BELOW_QUEUE,  "a gap while joining includes what is queued (C4)",            "retention-down", "I4 I7"},
-    {GAP_CHUNK,        "a gap does not wait for the chunk",                           "retention-down", "I7"},
-    {OUT_OF_RANGE,     "a range read below the start goes on at the start",           "retention-down", "I2"},
-    {JUMP,             "a checkpoint below the start is passed over (C5)",            "retention-late", "I2 I5"},
-    {JUMP_TO_END,      "the jump goes by the distance to the start (C5)",             "retention", "I2"},
-    {JUMP_ACKED,       "a jump is not committed before counting goes on (C5)",        "retention-late", "I2"},
-    {JUMP_IN_FLUSH,    "a flush begun before the jump ends its hold",                 "retention-live", "I2"},
-    {REPLACED,         "a replaced log is read on with the old offsets",              "replaced",       "I1 I2 I3"},
+    {NEXT_LAGS, "a cursor with a next starts as live (C2)", "crash", "I1 I3"},
+    {COUNTED, "the count restarts at what was delivered", "crash", "I5"},
+    {COUNT_LAGGING, "a lagging subscription is not counted", "down", "I5 I1 I2"},
+    {FLUSH_ALL, "a flush holds live subscriptions only", "down", "I5"},
+    {ATOMIC_FLUSH, "the checkpoint may persist without its cursors (C2)", "crash", "I5"},
+    {FENCE, "a zombie's flush is taken (C1)", "zombie-one", "I5 I7"},
+    {STABLE_WAIT, "loading does not wait for an open flush (C1)", "zombie-one", "I5 I7"},
+    {SCAN_BEHIND_LIVE, "a scan reads past the live reader (C3)", "overflow-one", "I5 I7"},
+    {SCAN_BELOW_J, "a scan hands over the record at J", "overflow-one", "I7"},
+    {JOIN_POSITION, "a feed joins before its scan is at J (C4)", "overflow-one", "I1 I3"},
+    {JOIN_CHUNK, "a feed joins before its chunk is delivered", "overflow-one", "I1 I3"},
+    {OVERFLOW_LAGS, "a full queue is cut", "overflow-one", "I1 I3"},
+    {KEEP_SENDING, "an overflow takes the events of a request", "overflow-one", "I7"},
+    {ACK_BEFORE_PASS, "delivered moves before the answer", "crash", "I1 I3"},
+    {GAP_BY_NUMBER, "a next below the start is taken for a gap (C4)", "retention-aside", "I4"},
+    {GAP_COUNT_BACK, "the first surviving number is not counted back", "retention-down", "I2"},
+    {GAP_BELOW_QUEUE, "a gap while joining includes what is queued (C4)", "retention-down",
+     "I4 I7"},
+    {GAP_CHUNK, "a gap does not wait for the chunk", "retention-down", "I7"},
+    {OUT_OF_RANGE, "a range read below the start goes on at the start", "retention-down", "I2"},
+    {JUMP, "a checkpoint below the start is passed over (C5)", "retention-late", "I2 I5"},
+    {JUMP_TO_END, "the jump goes by the distance to the start (C5)", "retention", "I2"},
+    {JUMP_ACKED, "a jump is not committed before counting goes on (C5)", "retention-late", "I2"},
+    {JUMP_IN_FLUSH, "a flush begun before the jump ends its hold", "retention-live", "I2"},
+    {REPLACED, "a replaced log is read on with the old offsets", "replaced", "I1 I2 I3"},
 };
 
 static void each_removed_rule_is_missed(void)
@@ -1243,7 +1309,8 @@ static void each_removed_rule_is_missed(void)
         struct search s = {.conf = config(removals[i].config), .broken = removals[i].rule};
 
         run(&s);
-        printf("\n    without: %-58s %-6s after %u states", removals[i].name, s.violated != NULL ? s.violated : "NONE", s.n);
+        printf("\n    without: %-58s %-6s after %u states", removals[i].name,
+               s.violated != NULL ? s.violated : "NONE", s.n);
         CU_ASSERT_PTR_NOT_NULL(s.violated);
         CU_ASSERT(s.violated == NULL || strstr(removals[i].invariants, s.violated) != NULL);
         end(&s);
@@ -1251,21 +1318,21 @@ static void each_removed_rule_is_missed(void)
 }
 
 static CU_TestInfo tests[] = {
-    {"one crash loses and repeats nothing wrongly",    one_crash},
-    {"two crashes and a lost answer do not",           two_crashes_and_a_lost_answer},
-    {"five events in batches do not",                  five_events_in_batches},
-    {"an overflow does not",                           an_overflow},
-    {"an overflow and a refusal do not",               an_overflow_and_a_refusal},
-    {"a refusing endpoint does not",                   a_refusing_endpoint},
-    {"a zombie does not",                              a_zombie},
-    {"a zombie of two subscriptions does not",         a_zombie_of_two_subscriptions},
-    {"retention while it lags does not",               retention_while_it_lags},
-    {"retention beside a survivor does not",           retention_beside_a_survivor},
-    {"retention and a refusal do not",                 retention_and_a_refusal},
-    {"retention below the checkpoint does not",        retention_below_the_checkpoint},
-    {"retention below the live reader does not",       retention_below_the_live_reader},
-    {"a replaced log does not",                        a_replaced_log},
-    {"each removed rule is missed",                    each_removed_rule_is_missed},
+    {"one crash loses and repeats nothing wrongly", one_crash},
+    {"two crashes and a lost answer do not", two_crashes_and_a_lost_answer},
+    {"five events in batches do not", five_events_in_batches},
+    {"an overflow does not", an_overflow},
+    {"an overflow and a refusal do not", an_overflow_and_a_refusal},
+    {"a refusing endpoint does not", a_refusing_endpoint},
+    {"a zombie does not", a_zombie},
+    {"a zombie of two subscriptions does not", a_zombie_of_two_subscriptions},
+    {"retention while it lags does not", retention_while_it_lags},
+    {"retention beside a survivor does not", retention_beside_a_survivor},
+    {"retention and a refusal do not", retention_and_a_refusal},
+    {"retention below the checkpoint does not", retention_below_the_checkpoint},
+    {"retention below the live reader does not", retention_below_the_live_reader},
+    {"a replaced log does not", a_replaced_log},
+    {"each removed rule is missed", each_removed_rule_is_missed},
     CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo suite_state_feed_model = {.pName = "state/feed_model", .pTests = tests};
