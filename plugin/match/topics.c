@@ -178,8 +178,7 @@ static enum cdx_code read_interactions(const struct compiling *c, const json_t *
         *out = CDX_TRIGGERS(CDX_CREATE) | CDX_TRIGGERS(CDX_UPDATE) | CDX_TRIGGERS(CDX_DELETE);
         return CDX_OK;
     }
-    json_array_foreach(list, i, v)
-    {
+    json_array_foreach (list, i, v) {
         unsigned bit = 0;
         for (size_t k = 0; k < CDX_COUNT(interactions); k++)
             if (cdx_text_is(string_of(v), interactions[k].code))
@@ -253,8 +252,7 @@ static enum cdx_code read_triggers(const struct compiling *c, const json_t *json
     c->topic->types = cdx_arena_zalloc(c->topics->arena, n, sizeof *c->topic->types);
     if (c->topic->types == NULL)
         return no_memory(c);
-    json_array_foreach(list, i, v)
-    {
+    json_array_foreach (list, i, v) {
         enum cdx_code rc = read_trigger(c, v, i);
         if (rc != CDX_OK)
             return rc;
@@ -356,8 +354,7 @@ static enum cdx_code read_filters(const struct compiling *c, const json_t *json)
     c->topic->filters = cdx_arena_zalloc(c->topics->arena, n + 1, sizeof *c->topic->filters);
     if (c->topic->filters == NULL)
         return no_memory(c);
-    json_array_foreach(list, i, v)
-    {
+    json_array_foreach (list, i, v) {
         enum cdx_code rc = read_filter(c, v, i);
         if (rc != CDX_OK)
             return rc;

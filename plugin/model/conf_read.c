@@ -313,8 +313,8 @@ static void read_ints(struct cdx_conf_reader *r, const struct cdx_conf_row *row,
 
     if (!is_list(r, row, path, value) || (list = keep_list(r, n, sizeof *list)) == NULL)
         return;
-    json_array_foreach((json_t *)(uintptr_t)value, i, item)(void)
-        integer(r, row, entry(path, i, at, sizeof at), item, &list[i]);
+    json_array_foreach ((json_t *)(uintptr_t)value, i, item)
+        (void)integer(r, row, entry(path, i, at, sizeof at), item, &list[i]);
     set_list(base, row, list, n);
 }
 
@@ -399,8 +399,7 @@ static void read_texts(struct cdx_conf_reader *r, const struct cdx_conf_row *row
 
     if (!is_list(r, row, path, value) || (list = keep_list(r, n, sizeof *list)) == NULL)
         return;
-    json_array_foreach((json_t *)(uintptr_t)value, i, item)
-    {
+    json_array_foreach ((json_t *)(uintptr_t)value, i, item) {
         list[i] = checked(r, row, entry(path, i, at, sizeof at), item);
         if (paths && list[i] != NULL)
             list[i] = resolve(r, list[i]);
@@ -432,8 +431,7 @@ static void read_roles(struct cdx_conf_reader *r, const struct cdx_conf_row *row
 
     if (!is_list(r, row, path, value))
         return;
-    json_array_foreach((json_t *)(uintptr_t)value, i, item)
-    {
+    json_array_foreach ((json_t *)(uintptr_t)value, i, item) {
         char *role = word(r, row, entry(path, i, at, sizeof at), item);
 
         for (size_t w = 0; role != NULL && w < CDX_COUNT(roles); w++)
@@ -546,8 +544,7 @@ static void read_section(struct cdx_conf_reader *r, const char *section, const c
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
         const struct cdx_conf_row *row = cdx_conf_find(section, key);
 
         member(path, key, at, sizeof at);
@@ -583,8 +580,7 @@ static void read_items(struct cdx_conf_reader *r, const struct cdx_conf_row *row
 
     if (!is_list(r, row, path, value) || (list = keep_list(r, n, row->item_bytes)) == NULL)
         return;
-    json_array_foreach((json_t *)(uintptr_t)value, i, item)
-    {
+    json_array_foreach ((json_t *)(uintptr_t)value, i, item) {
         entry(path, i, at, sizeof at);
         if (json_is_object(item))
             read_section(r, row->inner, at, item, list + i * row->item_bytes);

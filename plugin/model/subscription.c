@@ -326,8 +326,7 @@ static enum cdx_code read_client(struct draft *d)
     const json_t *tags = json_object_get(json_object_get(d->root, "meta"), "tag"), *tag;
     size_t i;
 
-    json_array_foreach(tags, i, tag)
-    {
+    json_array_foreach (tags, i, tag) {
         if (!cdx_text_is(member(tag, "system"), "urn:cdex:client"))
             continue;
         if (d->client.n != 0 || member(tag, "code").n == 0)
@@ -380,8 +379,7 @@ static enum cdx_code read_filters(struct draft *d)
 
     if (extensions != NULL && !json_is_array(extensions))
         return cdx_fail(d->err, CDX_INPUT, "Subscription._criteria.extension: must be an array");
-    json_array_foreach(extensions, i, ext)
-    {
+    json_array_foreach (extensions, i, ext) {
         struct cdx_err why = {0};
         enum cdx_code rc;
         if (!cdx_text_is(member(ext, "url"), BP "backport-filter-criteria"))
@@ -415,8 +413,7 @@ static enum cdx_code read_root_extensions(struct draft *d)
     const json_t *list = json_object_get(d->root, "extension"), *ext;
     size_t i;
 
-    json_array_foreach(list, i, ext)
-    {
+    json_array_foreach (list, i, ext) {
         struct cdx_text url = member(ext, "url");
         bool refused = cdx_text_starts(url, CDX_LIT(BP));
         for (size_t k = 0; k < CDX_COUNT(refused_root); k++)
@@ -481,8 +478,7 @@ static enum cdx_code read_channel_extensions(struct draft *d)
     unsigned seen = 0;
     size_t i;
 
-    json_array_foreach(list, i, ext)
-    {
+    json_array_foreach (list, i, ext) {
         enum cdx_code rc = read_channel_extension(d, ext, i, &seen);
         if (rc != CDX_OK)
             return rc;
@@ -498,14 +494,12 @@ static enum cdx_code read_type_and_endpoint(struct draft *d)
     if (!cdx_text_is(member(d->channel, "type"), "rest-hook"))
         return cdx_fail(d->err, CDX_INPUT,
                         "Subscription.channel.type: only rest-hook is supported");
-    json_array_foreach(list, i, ext) if (
-        cdx_text_starts(member(ext, "url"), CDX_LIT(BP)) ||
-        cdx_text_starts(
-            member(ext, "url"),
-            CDX_LIT(
-                XV))) return cdx_fail(d->err, CDX_INPUT,
-                                      "Subscription.channel._type.extension[%zu]: custom channels are not supported",
-                                      i);
+    json_array_foreach (list, i, ext)
+        if (cdx_text_starts(member(ext, "url"), CDX_LIT(BP)) ||
+            cdx_text_starts(member(ext, "url"), CDX_LIT(XV)))
+            return cdx_fail(
+                d->err, CDX_INPUT,
+                "Subscription.channel._type.extension[%zu]: custom channels are not supported", i);
     d->endpoint = member(d->channel, "endpoint");
     if (!is_url_text(d->endpoint) || !is_http(d->endpoint))
         return cdx_fail(d->err, CDX_INPUT,
@@ -568,8 +562,7 @@ static enum cdx_code read_content(struct draft *d)
                  *ext;
     size_t i, found = 0, known = 0;
 
-    json_array_foreach(list, i, ext)
-    {
+    json_array_foreach (list, i, ext) {
         struct cdx_text url = member(ext, "url"), code = member(ext, "valueCode");
         if (cdx_text_is(url, BP "backport-payload-content")) {
             found++;
@@ -641,8 +634,7 @@ static enum cdx_code read_headers(struct draft *d)
         return cdx_fail(d->err, CDX_INPUT,
                         "Subscription.channel.header: must be an array of at most %d",
                         CDX_MAX_HEADERS);
-    json_array_foreach(list, i, v)
-    {
+    json_array_foreach (list, i, v) {
         struct cdx_text header = string_of(v);
         const char *why = header.n != 0 ? bad_header(header) : "must be a string that is not empty";
         if (why != NULL)

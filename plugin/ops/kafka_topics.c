@@ -92,8 +92,7 @@ static enum cdx_code check_members(struct loader *l, size_t i, const json_t *ite
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)(uintptr_t)item, key, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)item, key, value) {
         size_t m = 0;
 
         while (m < CDX_COUNT(members) && strcmp(members[m], key) != 0)
@@ -169,8 +168,7 @@ static enum cdx_code add_config(struct loader *l, size_t i, const json_t *given,
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)(uintptr_t)given, key, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)given, key, value) {
         if (!json_is_string(value))
             return cdx_fail(l->err, CDX_CONFIG, "%s: topics[%zu].config.%.64s: must be a string",
                             l->file, i, key);

@@ -141,8 +141,7 @@ static bool is_dropped(const json_t *member)
     const json_t *ext;
     size_t i;
 
-    json_array_foreach(json_object_get(member, "extension"), i, ext)
-    {
+    json_array_foreach (json_object_get(member, "extension"), i, ext) {
         const char *code = json_string_value(json_object_get(ext, "valueCode"));
         if (code != NULL && strcmp(code, "dropped") == 0 &&
             json_is_string(json_object_get(ext, "url")) &&
@@ -224,8 +223,7 @@ static enum cdx_code read_members(struct group *g, const json_t *group, struct c
         g->each = passes[pass];
         if (pass != 0 && json_is_false(json_object_get(group, "active")))
             break;
-        json_array_foreach(json_object_get(group, "member"), i, member)
-        {
+        json_array_foreach (json_object_get(group, "member"), i, member) {
             enum cdx_code rc = read_member(g, member, i, err);
             if (rc != CDX_OK)
                 return rc;

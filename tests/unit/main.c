@@ -22,6 +22,7 @@
     X(fhir_json)                                                                                   \
     X(fhir_view)                                                                                   \
     X(model_conf)                                                                                  \
+    X(model_filter)                                                                                \
     X(model_logrec)                                                                                \
     X(model_subscription)                                                                          \
     X(net_guard)                                                                                   \

@@ -168,8 +168,7 @@ static void check_every_bundle(void)
     CU_ASSERT_STRING_EQUAL(at(bundle, "entry/0/response/status"), "200");
     CU_ASSERT_STRING_EQUAL(at(parameter("subscription", 0), "valueReference/reference"),
                            SAMPLE_API "/Subscription/sub-1");
-    json_array_foreach(json_object_get(bundle, "entry"), i, entry)
-    {
+    json_array_foreach (json_object_get(bundle, "entry"), i, entry) {
         CU_ASSERT_STRING_NOT_EQUAL(at(entry, "fullUrl"), "");
         CU_ASSERT_PTR_NULL(strstr(at(entry, "fullUrl"), "/_history/"));
         CU_ASSERT_STRING_NOT_EQUAL(at(entry, "request/method"), "");
