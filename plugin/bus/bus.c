@@ -9,12 +9,16 @@
 
 #include <librdkafka/rdkafka_mock.h>
 #include <regex.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
+#include "core/clock.h"
 #include "core/log.h"
+
+#define FAIL_EVERY_MS 10000
 
 static const char *const topic_names[] = {
 #define X(id, name) name,
@@ -30,13 +34,26 @@ static const struct cdx_setting defaults[] = {
     {"fetch.error.backoff.ms", "50"},
 };
 
+/*
+ * Why a connection failed (refused, certificate, password) is told here even before anybody polls the client, so it must
+ * be shown; but a broker that is away makes every client say it again and again. One line in so long tells enough.
+ */
+static bool worth_a_line(void)
+{
+    static _Atomic int64_t last = -FAIL_EVERY_MS;
+    int64_t now = cdx_mono_ms(&cdx_clock_system), before = last;
+
+    return now - before >= FAIL_EVERY_MS && atomic_compare_exchange_strong(&last, &before, now);
+}
+
 static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 {
     enum cdx_level l = level <= LOG_ERR ? CDX_WARN : level <= LOG_NOTICE ? CDX_INFO : CDX_DEBUG;
 
-    /* CONFWARN: settings of the other client kind, shared on purpose. FAIL: connections come and go; errors are told by on_error. */
-    if (strcmp(fac, "CONFWARN") == 0 || strcmp(fac, "FAIL") == 0)
+    if (strcmp(fac, "CONFWARN") == 0) /* settings of the other client kind, shared on purpose */
         l = CDX_DEBUG;
+    else if (strcmp(fac, "FAIL") == 0)
+        l = worth_a_line() ? CDX_WARN : CDX_DEBUG;
     cdx_log(l, "kafka.client", text, CDX_KV("client", rk != NULL ? rd_kafka_name(rk) : ""),
             CDX_KV("facility", fac));
 }

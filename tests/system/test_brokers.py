@@ -1,4 +1,6 @@
 """What a broker can do to us: die, freeze, come back; one of three lost (design.md 4, last paragraph)."""
+import os
+import subprocess
 import time
 
 import kafka
@@ -74,3 +76,54 @@ def in_sync(bootstrap, site, n):
     client = kafka.admin(bootstrap)
     topics = client.list_topics(timeout=20).topics
     return all(len(p.isrs) == n for name, t in topics.items() if name.startswith(site.prefix) for p in t.partitions.values())
+
+
+def make_certificate(home):
+    """A certificate authority of our own, and a broker's key and certificate for 127.0.0.1 by it, as PEM."""
+    def openssl(*args):
+        subprocess.run(("openssl",) + args, check=True, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=broker", "-keyout", "broker.key", "-out", "broker.csr")
+    with open(os.path.join(home, "san"), "w") as f:
+        f.write("subjectAltName=IP:127.0.0.1")
+    openssl("x509", "-req", "-in", "broker.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "san",
+            "-out", "broker.pem")
+    with open(os.path.join(home, "keystore.pem"), "w") as out:
+        for name in ("broker.key", "broker.pem", "ca.pem"):
+            with open(os.path.join(home, name)) as f:
+                out.write(f.read())
+
+
+def test_tls_sasl(ctx):
+    """`kafka` passes TLS and SASL through: a broker that speaks nothing else to the program; a wrong authority is not believed."""
+    home = ctx.home
+    make_certificate(home)
+    ports = kafka.free_ports(3)
+    broker = ctx.own_broker(ports=ports[:2], properties={
+        "listeners": "PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,SASL_SSL://127.0.0.1:%d" % tuple(ports),
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
+        "ssl.keystore.type": "PEM", "ssl.keystore.location": os.path.join(home, "keystore.pem"),
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_ssl.plain.sasl.jaas.config":
+            'org.apache.kafka.common.security.plain.PlainLoginModule required user_gateway="not-so-secret";'})
+    site, sink = three_levels(ctx, broker.bootstrap)
+    with open(os.path.join(site.home, "password"), "w") as f:
+        f.write("not-so-secret\n")
+    site.kafka = {"bootstrap.servers": "127.0.0.1:%d" % ports[2], "security.protocol": "sasl_ssl", "sasl.mechanisms": "PLAIN",
+                  "sasl.username": "gateway", "sasl.password": "@password", "ssl.ca.location": os.path.join(home, "ca.pem")}
+    gateway = site.gateway().start()
+    site.wait_active()
+    kafka.produce(site.bootstrap, site.source, list(Feed(ctx.seed).changes(100)))
+    site.settle(sink, 60)
+    gateway.stop()
+    with open(gateway.log) as f:
+        assert "not-so-secret" not in f.read(), "a password stands in the log"
+    with open(os.path.join(home, "other.pem"), "w") as out:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=another", "-keyout", "/dev/null"],
+                       check=True, stdout=out, stderr=subprocess.DEVNULL)
+    site.kafka["ssl.ca.location"] = os.path.join(home, "other.pem")
+    stranger = site.gateway("gateway-2")
+    stranger.spawn()
+    kafka.wait_until("it says that it does not believe the broker", 30, lambda: "certificate verify failed" in open(stranger.log).read())
+    assert stranger.get("/readyz")[0] != 200, "it is ready without a broker that it believes"

@@ -64,6 +64,7 @@ class Site:
     def __init__(self, bootstrap, prefix, sources=None, replication=1):
         self.home = tempfile.mkdtemp(prefix="cdex-site-")
         self.bootstrap, self.prefix, self.replication = bootstrap, prefix, replication
+        self.kafka = {}  # more of librdkafka's properties, for the program; the harness itself uses bootstrap
         self.source = prefix[:-1] + "-ehr"
         self.sources = sources or [{"topics": [self.source], "format": "auto", "base": BASE,
                                     "organization": {"reference": "Organization/hospital", "display": "General Hospital"}}]
@@ -113,7 +114,7 @@ class Site:
         self.orders[ident] = oracle.Order(ident, level, absolute(members), kinds, absolute(patients))
 
     def configuration(self, instance, ops, roles):
-        return {"kafka": {"bootstrap.servers": self.bootstrap}, "prefix": self.prefix, "instance": instance,
+        return {"kafka": {"bootstrap.servers": self.bootstrap, **self.kafka}, "prefix": self.prefix, "instance": instance,
                 "data_dir": "data-" + instance, "partitions": PARTITIONS, "state.partitions": PARTITIONS,
                 "sources": self.sources,
                 "organization": {"reference": "Organization/gateway", "display": "Health Information Gateway"},
