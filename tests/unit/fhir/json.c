@@ -563,6 +563,24 @@ static int agree_on_file(const char *path, const struct stat *st, int kind)
     return 0;
 }
 
+/* Realistic resources of seven types, a line each: the sample that the demo feeds. */
+static void the_sample_feed_agrees_with_jansson(void)
+{
+    FILE *f = fopen("tests/demo/feed.ndjson", "r");
+    char *line = NULL;
+    size_t cap = 0, lines = 0;
+    ssize_t n;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    while ((n = getline(&line, &cap, f)) > 0) {
+        agrees(cdx_text(line, (size_t)n), "tests/demo/feed.ndjson");
+        lines++;
+    }
+    CU_ASSERT(lines > 200);
+    free(line);
+    fclose(f);
+}
+
 static void the_case_files_agree_with_jansson(void)
 {
     files = 0;
@@ -623,6 +641,7 @@ static CU_TestInfo tests[] = {
     {"a string without memory is NULL", a_string_without_memory_is_null},
     {"the tables above agree with jansson", the_tables_above_agree_with_jansson},
     {"the case files agree with jansson", the_case_files_agree_with_jansson},
+    {"the sample feed agrees with jansson", the_sample_feed_agrees_with_jansson},
     {"mutations of a resource agree with jansson", mutations_of_a_resource_agree_with_jansson},
     CU_TEST_INFO_NULL,
 };
