@@ -204,6 +204,19 @@ void cdx_send_forget(struct cdx_stage2 *s, struct owned *o);
 void cdx_send_set_status(struct cdx_stage2 *s, struct owned *o, enum cdx_sub_status status,
                          const char *code, const char *text);
 
+/* -- lane.c ------------------------------------------------------------------------------------------------------- */
+/* The lane of its subscription's endpoint, left again when that has changed. o->lane is NULL without memory. */
+void cdx_lane_join(struct cdx_stage2 *s, struct owned *o);
+void cdx_lane_leave(struct cdx_stage2 *s, struct owned *o);
+/* The endpoint may accept again: those who wait go on, in their order, for as long as it does. */
+void cdx_lane_serve(struct cdx_stage2 *s, struct lane *lane);
+/* Waits for the endpoint; a held one gets its memory back. */
+void cdx_lane_wait(struct cdx_stage2 *s, struct owned *o);
+/* What waits in memory is read again from the log when its time comes. */
+void cdx_lane_rest(struct cdx_stage2 *s, struct owned *o);
+/* It was to probe and has nothing to send: another one does. */
+void cdx_lane_pass_probe_on(struct cdx_stage2 *s, struct owned *o);
+
 /* -- scan.c ------------------------------------------------------------------------------------------------------- */
 /* This lagging subscription wants its next records. */
 void cdx_scan_want(struct cdx_stage2 *s, struct owned *o);

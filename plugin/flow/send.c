@@ -29,155 +29,6 @@ static const int64_t handshake_waits[] = {1000, 2000, 5000,
                                           15000}; /* after the first, second ... try */
 static const int64_t message_waits[] = {5000, 30000};
 
-/* -- lanes -------------------------------------------------------------------------------------------------------- */
-
-static void on_lane_timer(void *arg, struct cdx_timer *timer);
-
-static struct lane *lane_of(struct cdx_stage2 *s, struct cdx_endpoint *ep)
-{
-    struct lane *lane = s->lanes;
-
-    while (lane != NULL && lane->ep != ep)
-        lane = lane->next;
-    if (lane != NULL) {
-        cdx_push_endpoint_release(s->pusher, ep); /* the lane has its use already */
-        return lane;
-    }
-    lane = calloc(1, sizeof *lane);
-    if (lane == NULL)
-        return NULL;
-    lane->ep = ep;
-    lane->waiting_end = &lane->waiting;
-    lane->timer.fire = on_lane_timer;
-    lane->next = s->lanes;
-    s->lanes = lane;
-    return lane;
-}
-
-static void unwait(struct owned *o)
-{
-    struct owned **at = &o->lane->waiting;
-
-    if (!o->waiting)
-        return;
-    while (*at != o)
-        at = &(*at)->wait_next;
-    *at = o->wait_next;
-    if (o->lane->waiting_end == &o->wait_next)
-        o->lane->waiting_end = at;
-    o->waiting = false;
-    o->wait_next = NULL;
-}
-
-static void leave_lane(struct cdx_stage2 *s, struct owned *o)
-{
-    struct lane *lane = o->lane, **at = &s->lanes;
-    struct owned **in;
-
-    if (lane == NULL)
-        return;
-    unwait(o);
-    for (in = &lane->subs; *in != o; in = &(*in)->lane_next)
-        ;
-    *in = o->lane_next;
-    if (lane->prober == o)
-        lane->prober = NULL;
-    o->lane = NULL;
-    if (lane->subs != NULL)
-        return;
-    while (*at != lane)
-        at = &(*at)->next;
-    *at = lane->next;
-    cdx_timer_clear(&s->timers, &lane->timer);
-    cdx_push_endpoint_release(s->pusher, lane->ep);
-    free(lane);
-}
-
-static void join_lane(struct cdx_stage2 *s, struct owned *o)
-{
-    struct cdx_err err = {0};
-    struct cdx_endpoint *ep = cdx_push_endpoint(s->pusher, o->sub, &err);
-    struct lane *lane = ep != NULL ? lane_of(s, ep) : NULL;
-
-    if (lane == o->lane)
-        return;
-    leave_lane(s, o);
-    if (lane == NULL) {
-        cdx_log(CDX_ERROR, "push.endpoint", err.text, CDX_KV("subscription", o->id));
-        return;
-    }
-    o->lane = lane;
-    o->lane_next = lane->subs;
-    lane->subs = o;
-}
-
-/* The endpoint may accept again: those who wait go on, in their order, for as long as it does. */
-static void serve(struct cdx_stage2 *s, struct lane *lane)
-{
-    while (lane->waiting != NULL && cdx_endpoint_ready(lane->ep) && !s->draining) {
-        struct owned *o = lane->waiting;
-        unwait(o);
-        if (cdx_endpoint_probing(lane->ep)) { /* one probe: its head only */
-            if (lane->prober != NULL && lane->prober != o) {
-                o->waiting = true;
-                o->wait_next = lane->waiting;
-                lane->waiting = o;
-                if (o->wait_next == NULL)
-                    lane->waiting_end = &o->wait_next;
-                return;
-            }
-            lane->prober = o;
-            cdx_send_pump(s, o);
-            return;
-        }
-        cdx_send_pump(s, o);
-    }
-}
-
-static void on_lane_timer(void *arg, struct cdx_timer *timer)
-{
-    struct lane *lane = (struct lane *)((char *)timer - offsetof(struct lane, timer));
-
-    serve(arg, lane);
-}
-
-/* What waits in memory is read again from the log when its time comes. */
-static void give_memory_back(struct cdx_stage2 *s, struct owned *o)
-{
-    cdx_scan_leave(s, o);
-    if (cdx_feed_ready(&o->feed) == 0 && o->feed.queue.n == 0)
-        return;
-    cdx_feed_to_lagging(&o->feed);
-    cdx_owner_mark_dirty(s, o);
-}
-
-/* A subscription that was to probe its endpoint and has nothing to send lets another one do it. */
-static void pass_probe_on(struct cdx_stage2 *s, struct owned *o)
-{
-    if (o->lane == NULL || o->lane->prober != o)
-        return;
-    o->lane->prober = NULL;
-    if (o->lane->waiting != NULL)
-        cdx_timer_set(&s->timers, &o->lane->timer, cdx_mono_ms(s->clock));
-}
-
-/* Waits for the endpoint. A held one gets its memory back: the range reader brings the records again. */
-static void wait_for_endpoint(struct cdx_stage2 *s, struct owned *o)
-{
-    int64_t due = cdx_endpoint_due_ms(o->lane->ep);
-
-    if (due != INT64_MAX) {
-        give_memory_back(s, o);
-        cdx_timer_set(&s->timers, &o->lane->timer, due);
-    }
-    if (o->waiting)
-        return;
-    o->waiting = true;
-    o->wait_next = NULL;
-    *o->lane->waiting_end = o;
-    o->lane->waiting_end = &o->wait_next;
-}
-
 /* -- status ------------------------------------------------------------------------------------------------------- */
 
 void cdx_send_set_status(struct cdx_stage2 *s, struct owned *o, enum cdx_sub_status status,
@@ -384,7 +235,7 @@ static bool submit(struct cdx_stage2 *s, struct owned *o, enum flight kind,
         cdx_log(CDX_WARN, "push.refused", err.text, CDX_KV("subscription", o->id));
     }
     cdx_delivery_free(&del);
-    wait_for_endpoint(s, o);
+    cdx_lane_wait(s, o);
     return false;
 }
 
@@ -483,8 +334,8 @@ static void set_timer(struct cdx_stage2 *s, struct owned *o, int64_t due)
 /* A feed that may not send now gives its memory back. */
 static void rest(struct cdx_stage2 *s, struct owned *o)
 {
-    give_memory_back(s, o);
-    pass_probe_on(s, o);
+    cdx_lane_rest(s, o);
+    cdx_lane_pass_probe_on(s, o);
 }
 
 static void pump_handshake(struct cdx_stage2 *s, struct owned *o, int64_t now)
@@ -498,7 +349,7 @@ static void pump_handshake(struct cdx_stage2 *s, struct owned *o, int64_t now)
     if (!cdx_endpoint_ready(o->lane->ep)) {
         if (cdx_endpoint_due_ms(o->lane->ep) == INT64_MAX &&
             cdx_endpoint_health(o->lane->ep) != CDX_DISABLED) {
-            wait_for_endpoint(s, o); /* busy */
+            cdx_lane_wait(s, o); /* busy */
             return;
         }
         cdx_endpoint_reset(
@@ -521,7 +372,7 @@ static void pump_heartbeat(struct cdx_stage2 *s, struct owned *o, int64_t now)
     else if (cdx_endpoint_ready(o->lane->ep))
         signal_out(s, o, CDX_HEARTBEAT, due);
     else
-        wait_for_endpoint(s, o);
+        cdx_lane_wait(s, o);
 }
 
 static void pump_events(struct cdx_stage2 *s, struct owned *o, int64_t now)
@@ -533,12 +384,12 @@ static void pump_events(struct cdx_stage2 *s, struct owned *o, int64_t now)
     if (cdx_feed_ready(&o->feed) == 0 && o->feed.live) {
         pump_heartbeat(s, o, now);
         if (o->flight == IDLE)
-            pass_probe_on(s, o);
+            cdx_lane_pass_probe_on(s, o);
         return;
     }
     if (!cdx_endpoint_ready(o->lane->ep) ||
         (cdx_endpoint_probing(o->lane->ep) && o->lane->prober != NULL && o->lane->prober != o)) {
-        wait_for_endpoint(s, o);
+        cdx_lane_wait(s, o);
         return;
     }
     if (cdx_endpoint_probing(o->lane->ep))
@@ -644,7 +495,8 @@ static void endpoint_failed(struct cdx_stage2 *s, struct owned *o, const struct 
     if (o->flight == ON_EVENTS)
         record_delivery(s, o, v);
     cdx_feed_sending(&o->feed, 0);
-    give_memory_back(s, o);
+    cdx_lane_rest(s, o);
+    cdx_owner_mark_dirty(s, o); /* its cursor holds the Retry-After */
 }
 
 static void handshake_answered(struct cdx_stage2 *s, struct owned *o, const struct cdx_verdict *v,
@@ -710,7 +562,7 @@ void cdx_send_done(void *arg, struct cdx_delivery **del, const struct cdx_verdic
         if (due != INT64_MAX)
             cdx_timer_set(&s->timers, &lane->timer, due);
         else
-            serve(s, lane);
+            cdx_lane_serve(s, lane);
     }
 }
 
@@ -752,12 +604,12 @@ void cdx_send_order(struct cdx_stage2 *s, struct owned *o, const struct cdx_orde
             o->handshake_due = now + early;
         o->message_due = 0;
     }
-    join_lane(s, o);
+    cdx_lane_join(s, o);
 }
 
 void cdx_send_forget(struct cdx_stage2 *s, struct owned *o)
 {
     cdx_scan_leave(s, o);
-    leave_lane(s, o);
+    cdx_lane_leave(s, o);
     cdx_timer_clear(&s->timers, &o->timer);
 }
