@@ -19,10 +19,8 @@ static void on_lane_timer(void *arg, struct cdx_timer *timer);
 
 static struct lane *lane_of(struct cdx_stage2 *s, struct cdx_endpoint *ep)
 {
-    struct lane *lane = s->lanes;
+    struct lane *lane = cdx_map_get(&s->lanes, cdx_text((const char *)&ep, sizeof ep));
 
-    while (lane != NULL && lane->ep != ep)
-        lane = lane->next;
     if (lane != NULL) {
         cdx_push_endpoint_release(s->pusher, ep); /* the lane has its use already */
         return lane;
@@ -33,9 +31,10 @@ static struct lane *lane_of(struct cdx_stage2 *s, struct cdx_endpoint *ep)
     lane->ep = ep;
     lane->waiting_end = &lane->waiting;
     lane->timer.fire = on_lane_timer;
-    lane->next = s->lanes;
-    s->lanes = lane;
-    return lane;
+    if (cdx_map_put(&s->lanes, cdx_text((const char *)&lane->ep, sizeof lane->ep), lane))
+        return lane;
+    free(lane);
+    return NULL;
 }
 
 static void unwait(struct owned *o)
@@ -55,7 +54,7 @@ static void unwait(struct owned *o)
 
 void cdx_lane_leave(struct cdx_stage2 *s, struct owned *o)
 {
-    struct lane *lane = o->lane, **at = &s->lanes;
+    struct lane *lane = o->lane;
     struct owned **in;
 
     if (lane == NULL)
@@ -69,9 +68,7 @@ void cdx_lane_leave(struct cdx_stage2 *s, struct owned *o)
     o->lane = NULL;
     if (lane->subs != NULL)
         return;
-    while (*at != lane)
-        at = &(*at)->next;
-    *at = lane->next;
+    cdx_map_take(&s->lanes, cdx_text((const char *)&lane->ep, sizeof lane->ep));
     cdx_timer_clear(&s->timers, &lane->timer);
     cdx_push_endpoint_release(s->pusher, lane->ep);
     free(lane);

@@ -36,8 +36,7 @@ struct logged {
 /* All subscriptions of one endpoint. */
 struct lane {
     struct cdx_endpoint *ep; /* one use */
-    struct lane *next;
-    struct owned *subs; /* list by lane_next */
+    struct owned *subs;      /* list by lane_next */
     struct owned *waiting,
         **waiting_end;      /* FIFO by wait_next: want to send, the endpoint does not accept */
     struct owned *prober;   /* fetches its head to probe a broken endpoint */
@@ -143,7 +142,7 @@ struct cdx_stage2 {
     struct cdx_push_conf push_conf;
     struct cdx_pusher *pusher;
     struct part *parts;
-    struct lane *lanes;
+    struct cdx_map lanes; /* struct lane by its endpoint's address */
     struct cdx_timers timers;
     struct cdx_timer housekeeping;
     struct scan scans[CDX_SCANS];

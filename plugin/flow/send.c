@@ -81,7 +81,10 @@ static void follow_health(struct cdx_stage2 *s, struct owned *o, enum cdx_health
 
 void cdx_send_health(struct cdx_stage2 *s)
 {
-    for (struct lane *lane = s->lanes; lane != NULL; lane = lane->next) {
+    struct lane *lane;
+    size_t i = 0;
+
+    while ((lane = cdx_map_next(&s->lanes, &i)) != NULL) {
         enum cdx_health health = cdx_endpoint_health(lane->ep);
         if (health == lane->health && health == CDX_HEALTHY)
             continue;

@@ -692,6 +692,7 @@ void cdx_stage2_destroy(struct cdx_stage2 *s)
     cdx_push_destroy(s->pusher);
     cdx_guard_destroy(s->guard);
     cdx_timers_fini(&s->timers);
+    cdx_map_fini(&s->lanes);
     free(s->endpoint_confs);
     free(s->recs);
     free(s->events);
