@@ -21,7 +21,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
-LIB = os.path.join(ROOT, "build/kafka/lib")
+LIB = os.environ.get("CDX_KAFKA_LIB", os.path.join(ROOT, "build/kafka/lib"))  # another release of Kafka, by hand
 JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", LIB + "/*"]
 
 
