@@ -35,7 +35,7 @@ struct cdx_consumer {
 
 /* -- places and librdkafka's lists -------------------------------------------------------------------------------- */
 
-static rd_kafka_topic_partition_list_t *to_list(const struct cdx_place *places, size_t n)
+rd_kafka_topic_partition_list_t *cdx_bus_list(const struct cdx_place *places, size_t n)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n + 1);
 
@@ -337,7 +337,7 @@ enum cdx_code cdx_consumer_assign(struct cdx_consumer *c, const struct cdx_place
 
     for (size_t i = 0; !c->member && i < n; i++)
         know_topic(c, places[i].topic);
-    list = to_list(places, n);
+    list = cdx_bus_list(places, n);
     code = rd_kafka_assign(c->rk, list);
 
     rd_kafka_topic_partition_list_destroy(list);
@@ -349,7 +349,7 @@ enum cdx_code cdx_consumer_assign(struct cdx_consumer *c, const struct cdx_place
 enum cdx_code cdx_consumer_committed(struct cdx_consumer *c, struct cdx_place *places, size_t n,
                                      int timeout_ms, struct cdx_err *err)
 {
-    rd_kafka_topic_partition_list_t *list = to_list(places, n);
+    rd_kafka_topic_partition_list_t *list = cdx_bus_list(places, n);
     rd_kafka_resp_err_t code = rd_kafka_committed(c->rk, list, timeout_ms);
 
     for (size_t i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < n; i++) {
@@ -396,7 +396,7 @@ enum cdx_code cdx_consumer_ends(struct cdx_consumer *c, struct cdx_place *places
                 return err != NULL ? err->code : CDX_REMOTE;
         return CDX_OK;
     }
-    list = to_list(places, n);
+    list = cdx_bus_list(places, n);
     for (size_t i = 0; i < n; i++)
         list->elems[i].offset = RD_KAFKA_OFFSET_END;
     code = rd_kafka_offsets_for_times(c->rk, list, timeout_ms);

@@ -31,6 +31,9 @@ rd_kafka_conf_t *cdx_bus_conf(struct cdx_bus *bus, const char *name,
 rd_kafka_t *cdx_bus_client(struct cdx_bus *bus, rd_kafka_type_t type, rd_kafka_conf_t *conf,
                            struct cdx_err *err);
 
+/* Places as librdkafka's list; owned by the caller. */
+rd_kafka_topic_partition_list_t *cdx_bus_list(const struct cdx_place *places, size_t n);
+
 /* A consumer's client, for the offsets that embedded mode commits beside a transaction. Borrowed. */
 rd_kafka_t *cdx_consumer_handle(struct cdx_consumer *c);
 

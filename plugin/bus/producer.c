@@ -255,16 +255,6 @@ static enum cdx_committed settle(struct cdx_producer *p, rd_kafka_error_t *e, co
     return generation_over(code) ? CDX_REFUSED : CDX_ABORTED;
 }
 
-static rd_kafka_topic_partition_list_t *offsets_of(const struct cdx_place *places, size_t n)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n + 1);
-
-    for (size_t i = 0; i < n; i++)
-        rd_kafka_topic_partition_list_add(list, places[i].topic, places[i].partition)->offset =
-            places[i].offset;
-    return list;
-}
-
 static rd_kafka_error_t *send_offsets(struct cdx_producer *p, rd_kafka_topic_partition_list_t *list,
                                       const struct cdx_group *group)
 {
@@ -292,7 +282,7 @@ enum cdx_committed cdx_producer_commit(struct cdx_producer *p, const struct cdx_
         cdx_fail(err, CDX_REMOTE, "kafka: no client; begin again");
         return CDX_ABORTED;
     }
-    list = offsets_of(places, n);
+    list = cdx_bus_list(places, n);
     if (n > 0)
         e = send_offsets(p, list, group);
     if (e != NULL) {

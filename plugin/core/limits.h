@@ -27,8 +27,6 @@
 /* One value of a filter: a system URI and a code, with room. */
 #define CDX_MAX_FILTER_VALUE_BYTES 1024
 #define CDX_MAX_FILTER_TUPLES 256
-/* Values of one search parameter on one resource that are probed. */
-#define CDX_MAX_PARAM_VALUES 256
 /* A Subscription resource as a file or record. */
 #define CDX_MAX_SUBSCRIPTION_BYTES (1u << 20)
 /* Marks kept in a cursor: one per 1000 events, thinned to every second when full, so they span any backlog. */

@@ -40,14 +40,6 @@ static inline bool cdx_text_starts(struct cdx_text a, struct cdx_text head)
     return a.n >= head.n && (head.n == 0 || memcmp(a.p, head.p, head.n) == 0);
 }
 
-/* Bytewise order; a prefix sorts first. */
-static inline int cdx_text_cmp(struct cdx_text a, struct cdx_text b)
-{
-    size_t n = a.n < b.n ? a.n : b.n;
-    int c = n != 0 ? memcmp(a.p, b.p, n) : 0;
-    return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 /* Cuts at the first `c`; false: there is none, nothing is written. */
 static inline bool cdx_text_cut(struct cdx_text t, char c, struct cdx_text *head,
                                 struct cdx_text *tail)

@@ -97,21 +97,16 @@ void cdx_lane_serve(struct cdx_stage2 *s, struct lane *lane)
 {
     while (lane->waiting != NULL && cdx_endpoint_ready(lane->ep) && !s->draining) {
         struct owned *o = lane->waiting;
-        unwait(o);
-        if (cdx_endpoint_probing(lane->ep)) { /* one probe: its head only */
-            if (lane->prober != NULL && lane->prober != o) {
-                o->waiting = true;
-                o->wait_next = lane->waiting;
-                lane->waiting = o;
-                if (o->wait_next == NULL)
-                    lane->waiting_end = &o->wait_next;
-                return;
-            }
-            lane->prober = o;
-            cdx_send_pump(s, o);
+        bool probing = cdx_endpoint_probing(lane->ep);
+
+        if (probing && lane->prober != NULL && lane->prober != o)
             return;
-        }
+        unwait(o);
+        if (probing)
+            lane->prober = o;
         cdx_send_pump(s, o);
+        if (probing) /* one probe: its head only */
+            return;
     }
 }
 
@@ -125,11 +120,10 @@ static void on_lane_timer(void *arg, struct cdx_timer *timer)
 /* What waits in memory is read again from the log when its time comes. */
 void cdx_lane_rest(struct cdx_stage2 *s, struct owned *o)
 {
-    cdx_scan_leave(s, o);
-    if (cdx_feed_ready(&o->feed) == 0 && o->feed.queue.n == 0)
-        return;
-    cdx_feed_to_lagging(&o->feed);
-    cdx_owner_mark_dirty(s, o);
+    if (cdx_feed_ready(&o->feed) > 0 || o->feed.queue.n > 0)
+        cdx_owner_lag(s, o);
+    else
+        cdx_scan_leave(s, o);
 }
 
 /* A subscription that was to probe its endpoint and has nothing to send lets another one do it. */

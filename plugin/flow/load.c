@@ -65,7 +65,7 @@ static enum cdx_code load_cursor(struct part *part, const struct kept *k, struct
         return cdx_fail(err, CDX_NOMEM, "flow: cursor");
     o->cursor_committed = true;
     o->sent_ms = cursor.sent_ms;
-    o->first_try_ms = cursor.retry_after_ms; /* until its endpoint is known */
+    o->hold_until_ms = cursor.retry_after_ms;
     return cdx_feed_load(&o->feed, &cursor, cdx_owner_forget, err);
 }
 
@@ -135,9 +135,9 @@ static void restore_holds(struct part *part)
     struct owned *o;
 
     while ((o = cdx_map_next(&part->subs, &i)) != NULL) {
-        if (o->lane != NULL && o->first_try_ms > 0)
-            cdx_endpoint_restore(o->lane->ep, o->first_try_ms);
-        o->first_try_ms = 0;
+        if (o->lane != NULL && o->hold_until_ms > 0)
+            cdx_endpoint_restore(o->lane->ep, o->hold_until_ms);
+        o->hold_until_ms = 0;
     }
 }
 

@@ -62,6 +62,13 @@ void cdx_owner_mark_dirty(struct cdx_stage2 *s, struct owned *o)
     s->dirty = o;
 }
 
+void cdx_owner_lag(struct cdx_stage2 *s, struct owned *o)
+{
+    cdx_scan_leave(s, o);
+    cdx_feed_to_lagging(&o->feed);
+    cdx_owner_mark_dirty(s, o);
+}
+
 struct owned *cdx_owner_add(struct part *part, struct cdx_text id)
 {
     struct owned *o = calloc(1, sizeof *o);

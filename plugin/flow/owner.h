@@ -96,6 +96,7 @@ struct owned {
     int64_t head_ms;           /* timestamp of the first undelivered record; 0: none or unknown */
     int64_t sent_ms;           /* wall */
     int64_t retries;
+    int64_t hold_until_ms; /* wall, from the cursor; until its endpoint is known */
 };
 
 /* One turn of a range reader on one partition. */
@@ -108,6 +109,7 @@ struct scan {
     uint32_t members;
     struct cdx_message message; /* stalled: this one waits for room */
     bool stalled, more;
+    bool broken; /* whoever was counted back has left: this turn hands over nothing more */
     /* counting back for a gap */
     struct owned *counting;
     struct cdx_mark anchor;
@@ -134,7 +136,6 @@ struct cdx_stage2 {
     struct cdx_flush *next_flush; /* delivery records and dead letters gather here */
     struct owned **flushing;      /* whose cursors are in the open flush */
     size_t flushing_n;
-    bool flush_final;
     int64_t flush_due;
     struct owned *dirty; /* list by dirty_next */
     struct cdx_guard *guard;
@@ -169,6 +170,11 @@ struct owned *cdx_owner_find(struct part *part, struct cdx_text id);
 /* A new one in this part; NULL: no memory. */
 struct owned *cdx_owner_add(struct part *part, struct cdx_text id);
 
+/**
+ * Lagging from the first event that is not in a request. Leaves its scan first: that reader stands further on than the feed
+ * will, and its next record would get the wrong number. Nobody else calls cdx_feed_to_lagging.
+ */
+void cdx_owner_lag(struct cdx_stage2 *s, struct owned *o);
 /* Frees a record that a feed had. */
 void cdx_owner_forget(void *rec);
 struct part *cdx_owner_part(struct cdx_stage2 *s, int32_t id);

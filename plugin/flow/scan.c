@@ -11,8 +11,6 @@
  */
 #include "flow/owner.h"
 
-#include <stdlib.h>
-
 #include "core/clock.h"
 #include "core/count.h"
 #include "core/log.h"
@@ -56,8 +54,10 @@ static void leave(struct owned *o)
         o->scan_next->scan_at = o->scan_at;
     o->scan = NULL;
     scan->members--;
-    if (scan->counting == o)
+    if (scan->counting == o) {
         scan->counting = NULL;
+        scan->broken = true; /* the reader stands in the middle of what was only counted */
+    }
 }
 
 static void enter(struct scan *scan, struct owned *o)
@@ -88,7 +88,7 @@ void cdx_scan_want(struct cdx_stage2 *s, struct owned *o)
     o->part->wanting = o;
 }
 
-/* Joined or not: tested before anything else (recovery.md "join"). */
+/* Joined or not: tested before anything else (recovery.md "join"). One that has joined sends what its queue holds. */
 static bool joined(struct cdx_stage2 *s, struct owned *o)
 {
     int64_t delivered = o->feed.delivered;
@@ -102,6 +102,7 @@ static bool joined(struct cdx_stage2 *s, struct owned *o)
     cdx_owner_mark_dirty(s, o);
     unwant(o);
     leave(o);
+    cdx_send_pump(s, o);
     return true;
 }
 
@@ -113,7 +114,7 @@ static void end_turn(struct cdx_stage2 *s, struct scan *scan)
     struct owned *o;
 
     cdx_message_done(&scan->message);
-    scan->stalled = scan->more = false;
+    scan->stalled = scan->more = scan->broken = false;
     scan->counting = NULL;
     while ((o = scan->first) != NULL) {
         leave(o);
@@ -159,10 +160,8 @@ static void begin_turn(struct cdx_stage2 *s, struct scan *scan, struct part *par
         struct owned *o = list;
         list = o->want_next;
         o->wanting = false;
-        if (joined(s, o)) {
-            cdx_send_pump(s, o);
+        if (joined(s, o))
             continue;
-        }
         enter(scan, o);
         if (o->feed.scan < from)
             from = o->feed.scan;
@@ -185,8 +184,7 @@ static void advance_members(struct cdx_stage2 *s, struct scan *scan)
         next = o->scan_next; /* joining leaves */
         cdx_feed_pick_join(&o->feed, scan->part->position, JOIN_WINDOW);
         cdx_feed_scan_passed(&o->feed, scan->position, scan->part->position);
-        if (joined(s, o))
-            cdx_send_pump(s, o);
+        joined(s, o);
     }
 }
 
@@ -204,8 +202,7 @@ static bool hand_over(struct cdx_stage2 *s, struct owned *o, const struct cdx_re
     if (l == NULL)
         return false;
     if (!cdx_feed_scan_record(&o->feed, rec->offset, l, sizeof *l + l->n, bounds_of(o))) {
-        s->queued_bytes -= sizeof *l + l->n;
-        free(l);
+        cdx_owner_forget(l);
         return false;
     }
     if (was_empty) {
@@ -304,6 +301,10 @@ static void step(struct cdx_stage2 *s, struct scan *scan)
 {
     struct cdx_err err = {0};
 
+    if (scan->broken) {
+        end_turn(s, scan);
+        return;
+    }
     if (scan->stalled) {
         scan->stalled = !take(s, scan);
         if (scan->stalled)

@@ -295,10 +295,8 @@ static void on_record(struct cdx_stage2 *s, struct part *part, const struct cdx_
     if (o == NULL)
         return;
     keep = o->feed.live || (o->feed.join != CDX_NO_OFFSET && rec->offset >= o->feed.join);
-    if (keep && (s->queued_bytes > CDX_MAX_QUEUES_BYTES || (l = cdx_owner_copy(s, rec)) == NULL)) {
-        cdx_scan_leave(s, o); /* its scan goes back to what memory had */
-        cdx_feed_to_lagging(&o->feed);
-    }
+    if (keep && (s->queued_bytes > CDX_MAX_QUEUES_BYTES || (l = cdx_owner_copy(s, rec)) == NULL))
+        cdx_owner_lag(s, o);
     if (o->feed.live && o->feed.queue.n == 0)
         o->head_ms = rec->timestamp_ms;
     counted =
@@ -306,7 +304,7 @@ static void on_record(struct cdx_stage2 *s, struct part *part, const struct cdx_
     if (counted != CDX_QUEUED && l != NULL)
         cdx_owner_forget(l);
     if (counted == CDX_OVERFLOWED)
-        cdx_scan_leave(s, o);
+        cdx_scan_leave(s, o); /* it lags now, as by cdx_owner_lag */
     if (counted == CDX_PASSED)
         return;
     if (o->head_ms == 0 && !o->feed.live)

@@ -512,7 +512,7 @@ static void *run(void *arg)
     struct cdx_err err = {0};
     struct cdx_place *ends = NULL;
     int64_t asked = INT64_MIN, last_ask = 0, last_apply = INT64_MIN;
-    bool behind = true;
+    bool behind = false;
 
     cdx_thread_name("cdx-view");
     while (!view->closing && !open_reader(view, &err)) {
@@ -532,21 +532,17 @@ static void *run(void *arg)
             err = (struct cdx_err){0};
             if (cdx_consumer_ends(view->reader, ends, view->places_n, 2000, &err) == CDX_OK)
                 asked = now, behind = true;
-            else if (now - view->fresh > STALE_MS)
+            else if (view->fresh != INT64_MIN && now - view->fresh > STALE_MS)
                 cdx_log(CDX_WARN, "view.stale", err.text, CDX_KN("age_ms", now - view->fresh));
             cdx_rosters_tick(view->rosters, cdx_wall_ms(view->clock));
             cdx_thread_cpu(CDX_C_CPU_VIEW_US);
-        } else if (asked == INT64_MIN) {
-            memcpy(ends, view->places, view->places_n * sizeof *ends);
-            if (cdx_consumer_ends(view->reader, ends, view->places_n, 2000, NULL) == CDX_OK)
-                asked = now;
         }
         if (drain(view, behind ? 20 : 50) < 0)
             break;
         if (view->unbuilt.n > 0)
             build(view, NULL);
         tell_owner(view);
-        if (behind && asked != INT64_MIN && reached(view, ends)) {
+        if (behind && view->unbuilt.n == 0 && reached(view, ends)) {
             behind = false;
             set_fresh(view, asked);
         }

@@ -49,7 +49,6 @@ struct poison {
     int32_t partition;
     int64_t offset;
     struct cdx_err err;
-    const char *stage, *klass;
 };
 
 struct cdx_stage1 {

@@ -499,7 +499,7 @@ int cdx_ops_demo(const struct cdx_args *args)
     d.err = kept >= 0 ? fdopen(kept, "w") : NULL;
     if (d.err == NULL)
         return CDX_EXIT_USE;
-    cdx_demo_table_init(&d.table, args->json || args->quiet ? NULL : stdout);
+    cdx_demo_table_init(&d.table, args->json ? NULL : stdout);
     if (!prepare(&d, &err)) {
         fprintf(d.err, "cdex-push demo: %s\n", err.text);
         fini(&d);

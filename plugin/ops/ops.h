@@ -16,7 +16,7 @@ struct cdx_args {
     const char *
         root; /* --root: where topics/ and mappings/ lie; NULL: beside the program or the working directory */
     const char *subscription; /* --subscription; NULL */
-    bool json, log_json, verbose, quiet, create, options, document;
+    bool json, log_json, verbose, create, options, document;
 };
 
 struct cdx_command {
